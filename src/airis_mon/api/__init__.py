@@ -1,0 +1,1 @@
+"""The HTTP surface: a route is parse, call, return."""

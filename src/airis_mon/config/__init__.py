@@ -1,0 +1,1 @@
+"""Settings: a TOML file, the environment over it, flags over that."""

@@ -1,0 +1,1 @@
+"""What is unusual. Pure: data and clock are given, values are returned."""

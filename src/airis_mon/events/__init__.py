@@ -1,0 +1,1 @@
+"""Facts, as frozen values. Pure."""

@@ -1,0 +1,43 @@
+"""One judgement that a sample is unusual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airis_mon.series.labels import Labels, hex_id, series_name
+
+ALARM = 0.8
+"""The alarm line of every score in 0..1; the specification's Prometheus rule says `aiops_anomaly_score > 0.8`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """A sample whose score reached the line.
+
+    signal says what of the series was watched: value, rate, mean or p99; value, expected, lower and upper are in the
+    signal's unit. feature names what fired. (fp, signal, t) is its identity: it is raised once, ever.
+    """
+
+    fp: int
+    labels: Labels
+    signal: str
+    t: int  # ms
+    value: float
+    score: float  # 0..1
+    onset: float
+    level: float
+    expected: float
+    lower: float
+    upper: float
+    feature: str
+
+    @property
+    def id(self) -> str:
+        """The same in every process that judges the same sample."""
+        return f"{hex_id(self.fp)}-{self.signal}-{self.t}"
+
+    @property
+    def name(self) -> str:
+        """The watched signal in words of PromQL: `rate(metric{...})`, or the bare series."""
+        series = series_name(self.labels)
+        return series if self.signal == "value" else f"{self.signal}({series})"

@@ -1,0 +1,1 @@
+"""From other systems to batches of samples."""

@@ -1,0 +1,1 @@
+"""Bytes pushed to us, decoded into batches. One file per format."""

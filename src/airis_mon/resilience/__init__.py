@@ -1,0 +1,1 @@
+"""Retry, rate limits: the clock is given, not taken."""

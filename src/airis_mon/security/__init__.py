@@ -1,0 +1,1 @@
+"""Keys, and what must not be printed."""

@@ -1,0 +1,1 @@
+"""Numbers and their names: labels, series, batches of samples. Pure."""

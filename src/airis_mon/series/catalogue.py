@@ -1,0 +1,178 @@
+"""Every series this process knows: a dense id (sid) per label set, its fingerprint, type and latest sample.
+
+Dense ids index arrays: in the wire walkers, the store's writer and the detector bank. One lock guards all changes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+
+import numpy as np
+
+from airis_mon.errors import InputError
+from airis_mon.series.batch import Batch, Ids, Times, Values
+from airis_mon.series.kernel import kernel
+from airis_mon.series.labels import Labels, fingerprint, metric_of, packed
+
+NEVER = np.iinfo(np.int64).min
+"""`last_t` of a series without a sample."""
+
+
+class MetricType(IntEnum):
+    """What the source says of a metric; UNKNOWN when it says nothing."""
+
+    UNKNOWN = 0
+    COUNTER = 1
+    GAUGE = 2
+    HISTOGRAM = 3
+    SUMMARY = 4
+    INFO = 5
+    STATESET = 6
+    GAUGE_HISTOGRAM = 7
+
+
+class Catalogue:
+    """Dense ids for label sets, bounded by `max_series` and `max_labels`.
+
+    A sid is an int32; sids of series that arrive together are adjacent (first-sight order), which the detector bank
+    needs for speed. `epoch` changes when sids are taken back: whoever caches sids by raw bytes drops its cache then.
+    """
+
+    def __init__(self, *, max_series: int = 1_000_000, max_labels: int = 64, max_label_bytes: int = 4096) -> None:
+        self.max_series = max_series
+        self.max_labels = max_labels
+        self.max_label_bytes = max_label_bytes
+        self.lock = threading.RLock()
+        self.epoch = 0
+        self.size = 0  # sids given out so far, the evicted ones included
+        self.fp = np.zeros(1024, np.uint64)
+        self.metric = np.zeros(1024, np.int32)  # index into `metrics`
+        self.last_t = np.full(1024, NEVER, np.int64)
+        self.last_value = np.full(1024, np.nan)
+        self.metrics: list[str] = []
+        self.types: dict[str, MetricType] = {}  # by metric name
+        self._labels: list[Labels | None] = []  # by sid; None = evicted
+        self._by_labels: dict[Labels, int] = {}
+        self._by_fp: dict[int, int] = {}
+        self._pairs: dict[tuple[str, str], tuple[str, str]] = {}  # most pairs stand in many series: one object each
+        self._metric_ids: dict[str, int] = {}
+        self._free: list[int] = []
+        self._resting: list[int] = []  # evicted in this epoch: batches under way may still name them
+
+    def __len__(self) -> int:
+        return len(self._by_labels)
+
+    def __iter__(self) -> Iterator[int]:
+        """The sids of all living series."""
+        return iter(list(self._by_labels.values()))
+
+    def intern(self, labels: Labels) -> int:
+        """The sid of a canonical label set, a new one at first sight.
+
+        Raises InputError beyond `max_series`, `max_labels` or `max_label_bytes`; the message names limit and remedy.
+        """
+        with self.lock:
+            sid = self._by_labels.get(labels)
+            return self._add(labels) if sid is None else sid
+
+    def find(self, fp: int) -> int | None:
+        """The sid of a fingerprint."""
+        return self._by_fp.get(fp)
+
+    def labels(self, sid: int) -> Labels:
+        """The labels of a sid. Raises KeyError for an evicted one."""
+        labels = self._labels[sid]
+        if labels is None:
+            raise KeyError(sid)
+        return labels
+
+    def has(self, sid: int) -> bool:
+        """Whether the sid belongs to a living series."""
+        return sid < self.size and self._labels[sid] is not None
+
+    def type_of(self, sid: int) -> MetricType:
+        """What the source said of the series' metric."""
+        return self.types.get(self.metrics[self.metric[sid]], MetricType.UNKNOWN)
+
+    def observe(self, batch: Batch) -> None:
+        """Moves each series' latest sample forward; older samples change nothing."""
+        _observe(batch.sid, batch.t, batch.value, self.last_t, self.last_value)
+
+    def evict(self, idle_since: int) -> Ids:
+        """Forgets series whose latest sample is older than `idle_since` (ms); answers their sids.
+
+        Those sids are given out again only after the next call, so batches under way stay right.
+        """
+        with self.lock:
+            idle = [s for s in self._by_labels.values() if NEVER < self.last_t[s] < idle_since]
+            self._free += self._resting
+            self._resting = idle
+            for sid in idle:
+                labels = self.labels(sid)
+                del self._by_labels[labels], self._by_fp[int(self.fp[sid])]
+                self._labels[sid] = None
+            if idle:
+                self.epoch += 1
+            return np.array(idle, np.int32)
+
+    def _add(self, labels: Labels) -> int:
+        self._check(labels)
+        labels = tuple(self._pairs.setdefault(p, p) for p in labels)
+        salt = 0
+        while (fp := fingerprint(labels, salt)) in self._by_fp:
+            salt += 1
+        if self._free:
+            sid = self._free.pop()
+            self._labels[sid] = labels
+        else:
+            sid = self.size
+            self.size += 1
+            self._labels.append(labels)
+            if sid >= len(self.fp):
+                self._grow()
+        self.fp[sid] = fp
+        self.metric[sid] = self._metric_id(metric_of(labels))
+        self.last_t[sid], self.last_value[sid] = NEVER, np.nan
+        self._by_labels[labels] = sid
+        self._by_fp[fp] = sid
+        return sid
+
+    def _check(self, labels: Labels) -> None:
+        if len(self._by_labels) >= self.max_series:
+            raise InputError(
+                f"the limit of {self.max_series} series is reached; raise limits.max_series or send fewer label values"
+            )
+        if len(labels) > self.max_labels:
+            raise InputError(f"{len(labels)} labels are more than limits.max_labels = {self.max_labels}")
+        if (size := len(packed(labels))) > self.max_label_bytes:
+            raise InputError(f"labels of {size} bytes are more than limits.max_label_bytes = {self.max_label_bytes}")
+
+    def _metric_id(self, metric: str) -> int:
+        if metric not in self._metric_ids:
+            self._metric_ids[metric] = len(self.metrics)
+            self.metrics.append(metric)
+        return self._metric_ids[metric]
+
+    def _grow(self) -> None:
+        more = len(self.fp)
+        self.fp = np.concatenate([self.fp, np.zeros(more, np.uint64)])
+        self.metric = np.concatenate([self.metric, np.zeros(more, np.int32)])
+        self.last_t = np.concatenate([self.last_t, np.full(more, NEVER, np.int64)])
+        self.last_value = np.concatenate([self.last_value, np.full(more, np.nan)])
+
+
+def take_types(catalogue: Catalogue, types: Iterable[tuple[str, MetricType]]) -> None:
+    """Notes what a source says of its metrics."""
+    with catalogue.lock:
+        catalogue.types.update((m, t) for m, t in types if t is not MetricType.UNKNOWN)
+
+
+@kernel
+def _observe(sid: Ids, t: Times, value: Values, last_t: Times, last_value: Values) -> None:
+    for i in range(len(sid)):
+        s = sid[i]
+        if t[i] > last_t[s]:
+            last_t[s] = t[i]
+            last_value[s] = value[i]

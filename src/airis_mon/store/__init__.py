@@ -1,0 +1,1 @@
+"""Where samples, series and facts live. Decides nothing."""

@@ -1,0 +1,89 @@
+"""What a store of samples offers; `backends/` holds one file per engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airis_mon.events.anomaly import Anomaly
+from airis_mon.series.batch import Batch, Times, Values
+from airis_mon.series.catalogue import Catalogue
+from airis_mon.series.labels import Labels
+
+Fingerprints = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on a label: `op` is =, !=, =~ or !~ (fully anchored RE2, as in PromQL)."""
+
+    name: str
+    op: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """A stored series: `last_seen` in ms."""
+
+    fp: int
+    labels: Labels
+    last_seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Stored samples in columns, ordered by (fp, t), one row per (fp, t)."""
+
+    fp: Fingerprints
+    t: Times
+    value: Values
+
+
+class SeriesStore(Protocol):
+    """Samples, the labels of their series, and the anomalies found in them. All times are ms UTC.
+
+    Methods block and are called from worker threads; any number of threads may call at once. Every method raises
+    StoreBusy when the engine cannot be reached and StoreError when it refuses.
+    """
+
+    def open(self) -> None:
+        """Connects, creates or migrates the schema. Raises StoreError in words a user can act on."""
+
+    def close(self) -> None:
+        """Ends all connections."""
+
+    def ping(self) -> None:
+        """Raises StoreBusy when the engine does not answer."""
+
+    def write(self, catalogue: Catalogue, batch: Batch, token: str) -> None:
+        """Commits a batch whose sids are the catalogue's; the same token twice stores it once."""
+
+    def write_series(self, rows: Sequence[SeriesRow]) -> None:
+        """Adds or refreshes series."""
+
+    def write_anomalies(self, anomalies: Sequence[Anomaly]) -> None:
+        """Adds anomalies; one with a known id replaces itself."""
+
+    def series(
+        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+    ) -> list[SeriesRow]:
+        """Series that match every matcher and were seen within [start, end], ordered by fp."""
+
+    def samples(self, fps: Sequence[int], start: int, end: int, limit: int = 11_000_000) -> Columns:
+        """Raw samples of some series within [start, end]."""
+
+    def scan(self, start: int, end: int, rows: int = 500_000) -> Iterator[Columns]:
+        """All samples with start < t <= end, in pieces of about `rows` that follow each other in time."""
+
+    def anomalies(
+        self, fps: Sequence[int] | None, start: int, end: int, min_score: float = 0.0, limit: int = 1000
+    ) -> list[Anomaly]:
+        """Anomalies within [start, end], newest first."""
+
+    def size(self) -> tuple[int, int]:
+        """(bytes on disk, stored samples)."""
