@@ -13,17 +13,11 @@ from airis_mon.events.anomaly import Anomaly
 from airis_mon.series.batch import Batch, Times, Values
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import Labels
+from airis_mon.series.matchers import Matcher
+
+__all__ = ["Columns", "Fingerprints", "Matcher", "SeriesRow", "SeriesStore"]
 
 Fingerprints = NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """One condition on a label: `op` is =, !=, =~ or !~ (fully anchored RE2, as in PromQL)."""
-
-    name: str
-    op: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
