@@ -1,0 +1,54 @@
+"""Fixtures for every test: free ports, and real servers that end with the session.
+
+A live test whose server is not installed is skipped with the line that installs it; with CI set it fails instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+
+from tools import servers
+
+
+def _serve(start: Callable[[], AbstractContextManager[servers.Server]]) -> Iterator[servers.Server]:
+    try:
+        with start() as it:
+            yield it
+    except servers.Missing as e:
+        if os.environ.get("CI"):
+            pytest.fail(str(e), pytrace=False)
+        pytest.skip(str(e))
+
+
+@pytest.fixture
+def free_port() -> int:
+    return servers.free_port()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[servers.Server]:
+    yield from _serve(servers.redis)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.Server]:
+    yield from _serve(servers.postgres)
+
+
+@pytest.fixture(scope="session")
+def prometheus_server() -> Iterator[servers.Server]:
+    yield from _serve(servers.prometheus)
+
+
+@pytest.fixture(scope="session")
+def victoria_server() -> Iterator[servers.Server]:
+    yield from _serve(servers.victoria)
+
+
+@pytest.fixture(scope="session")
+def node_exporter() -> Iterator[servers.Server]:
+    yield from _serve(servers.node_exporter)

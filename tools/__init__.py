@@ -1,0 +1,1 @@
+"""Programs for those who work on AIRIS-MON; nothing here ships."""
