@@ -1,0 +1,267 @@
+"""The tree of settings: one frozen Struct per section of the TOML file, one described field per setting.
+
+The description of a field is its paragraph in docs/settings.md; `secret=True` keeps its value out of anything shown.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+
+MIB = 1 << 20
+
+
+def doc(text: str, *, secret: bool = False, **limits: Any) -> Meta:
+    """What a setting does, and the limits msgspec enforces on it (`ge`, `le`, `min_length` ...)."""
+    return Meta(description=text, extra={"secret": secret}, **limits)
+
+
+def check_url(name: str, url: str, schemes: tuple[str, ...]) -> None:
+    """Raises ValueError, without showing the URL (it may hold a password), when its scheme is none of `schemes`."""
+    if url and urlsplit(url).scheme not in schemes:
+        raise ValueError(f"`{name}` must be a URL that begins with {' or '.join(s + '://' for s in schemes)}")
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every section: immutable, no unknown keys, no positions."""
+
+
+class Server(Section, frozen=True):
+    """Where the server listens and how much it takes in one request."""
+
+    host: Annotated[
+        str, doc("Address to listen on. Anything but a loopback address demands API keys.", min_length=1)
+    ] = "127.0.0.1"
+    port: Annotated[int, doc("TCP port to listen on; 0 takes a free one.", ge=0, le=65535)] = 8765
+    base_path: Annotated[
+        str, doc("Path under which our own API stands. Prometheus' paths stay at the root.", pattern="^(/[^/?#]+)+$")
+    ] = "/api/v1/aiops"
+    max_body_bytes: Annotated[
+        int, doc("Largest body of a bulk ingest request (remote write, OTLP), as sent.", ge=1024)
+    ] = 64 * MIB
+    max_json_bytes: Annotated[int, doc("Largest body of any other request.", ge=1024)] = 10 * MIB
+    cors_origins: Annotated[
+        list[str], doc("Origins of web pages that may call the API, such as https://grafana.example.org; * for any.")
+    ] = []
+
+
+class Security(Section, frozen=True):
+    """Who may call the API."""
+
+    api_keys: Annotated[
+        Literal["auto", "required", "off"],
+        doc(
+            "Whether a request needs an API key: auto demands one unless the server listens on a loopback address;"
+            " off is for a server behind a proxy that authenticates."
+        ),
+    ] = "auto"
+    trusted_proxies: Annotated[
+        list[str],
+        doc("Addresses or networks of proxies whose X-Forwarded-For header is believed when requests are counted."),
+    ] = []
+
+
+class RateLimit(Section, frozen=True):
+    """How often one client may call. Health is never limited; bulk ingest has its own limit."""
+
+    enabled: Annotated[bool, doc("Whether requests are limited at all.")] = True
+    per_address_per_minute: Annotated[int, doc("Requests a minute from one address without a key.", ge=1)] = 100
+    per_key_per_hour: Annotated[int, doc("Requests an hour with one API key.", ge=1)] = 1000
+    ingest_per_minute: Annotated[
+        int, doc("Ingest requests a minute from one address or key; each may carry thousands of samples.", ge=1)
+    ] = 60_000
+
+
+class Store(Section, frozen=True):
+    """Where samples live and when they are committed."""
+
+    url: Annotated[
+        str,
+        doc(
+            "ClickHouse server, http(s)://user:password@host:8123/database. Empty: an embedded store under data_dir.",
+            secret=True,
+        ),
+    ] = ""
+    retention_days: Annotated[int, doc("Days for which raw samples are kept.", ge=1)] = 15
+    memory_bytes: Annotated[int, doc("Memory the embedded store may take.", ge=256 * MIB)] = 1024 * MIB
+    durability: Annotated[
+        Literal["process", "fsync"],
+        doc("What an acknowledged sample survives: process, the end of our process; fsync, also a loss of power."),
+    ] = "process"
+    commit_interval_ms: Annotated[int, doc("Longest time a sample waits for its commit to begin.", ge=1)] = 100
+    commit_rows: Annotated[int, doc("Samples that begin a commit at once.", ge=1)] = 80_000
+    queue_rows: Annotated[
+        int, doc("Samples that may wait for a commit; beyond it senders are told to try again.", ge=1)
+    ] = 2_000_000
+
+    def __post_init__(self) -> None:
+        check_url("url", self.url, ("http", "https"))
+
+
+class Records(Section, frozen=True):
+    """Where jobs, keys, rules and incidents live."""
+
+    url: Annotated[
+        str, doc("PostgreSQL, postgresql://user:password@host/database. Empty: SQLite under data_dir.", secret=True)
+    ] = ""
+
+    def __post_init__(self) -> None:
+        check_url("url", self.url, ("postgresql", "sqlite"))
+
+
+class Redis(Section, frozen=True):
+    """Shared limits and events of several servers."""
+
+    url: Annotated[
+        str,
+        doc("Redis, redis://:password@host:6379/0 (rediss:// with TLS). Empty: kept in this process.", secret=True),
+    ] = ""
+
+    def __post_init__(self) -> None:
+        check_url("url", self.url, ("redis", "rediss", "unix"))
+
+
+class Limits(Section, frozen=True):
+    """What no sender may exceed."""
+
+    max_series: Annotated[int, doc("Different series taken in; samples of further ones are refused.", ge=1)] = 1_000_000
+    max_labels: Annotated[int, doc("Labels of one series, its name included.", ge=1)] = 64
+    max_label_bytes: Annotated[int, doc("Bytes of one label's name or value.", ge=16)] = 4096
+    max_future_s: Annotated[float, doc("How far a sample's time may lie ahead of this host's clock.", ge=0)] = 600
+
+
+class Time(Section, frozen=True):
+    """Which clock people live by."""
+
+    zone: Annotated[
+        str, doc("Time zone of hour-of-day profiles and calendars, such as Asia/Seoul. Empty: the host's.")
+    ] = ""
+
+    def __post_init__(self) -> None:
+        if self.zone:
+            from zoneinfo import ZoneInfo
+
+            try:
+                ZoneInfo(self.zone)
+            except (KeyError, ValueError, OSError):
+                raise ValueError(f"`zone` {self.zone!r} is no time zone of this host's database") from None
+
+
+class Detect(Section, frozen=True):
+    """Which series are watched, and how the detector's memory is kept."""
+
+    select: Annotated[
+        list[str], doc('Series that are always watched, as selectors such as {job="api"}; overrides what is skipped.')
+    ] = []
+    drop: Annotated[list[str], doc("Series that are never watched, as selectors; wins over select.")] = []
+    max_signals: Annotated[
+        int, doc("Signals watched at most (a series gives one or a few, about 1.2 KB of memory each).", ge=1)
+    ] = 200_000
+    snapshot_interval_s: Annotated[
+        float, doc("Longest time between two snapshots of what the detector learned.", gt=0, le=600)
+    ] = 600
+    keep_snapshots: Annotated[
+        int, doc("Snapshots that are kept; older history is drawn by learning again from the oldest.", ge=1)
+    ] = 24
+
+
+class Host(Section, frozen=True):
+    """This machine as a source."""
+
+    enabled: Annotated[bool, doc("Whether this host's processors, memory, disks and networks are watched.")] = True
+    interval_s: Annotated[float, doc("Time between two readings.", ge=0.1)] = 5
+
+
+class Scrape(Section, frozen=True):
+    """One group of Prometheus targets, as Prometheus' scrape_configs has it."""
+
+    job: Annotated[str, doc("Name of the group; becomes the label job.", min_length=1)]
+    targets: Annotated[list[str], doc("Targets as host:port.")] = []
+    file_sd: Annotated[list[str], doc("Files (patterns allowed) that list targets in Prometheus' file_sd format.")] = []
+    interval_s: Annotated[float, doc("Time between two scrapes of a target.", ge=0.1)] = 15
+    timeout_s: Annotated[float, doc("Time after which a scrape has failed.", gt=0)] = 10
+    labels: Annotated[dict[str, str], doc("Labels added to every series of the group.")] = {}
+    metrics_path: Annotated[str, doc("Path of the exposition.", pattern="^/")] = "/metrics"
+    scheme: Annotated[Literal["http", "https"], doc("How targets are reached.")] = "http"
+    honor_labels: Annotated[
+        bool, doc("Whether a target's own labels win over ours; otherwise they are renamed to exported_<name>.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        if not self.targets and not self.file_sd:
+            raise ValueError("one of `targets` and `file_sd` must name something")
+        if self.timeout_s > self.interval_s:
+            raise ValueError("`timeout_s` must not be longer than `interval_s`")
+
+
+class ClickhouseSource(Section, frozen=True):
+    """One ClickHouse table or query that is read (never written) and followed by a watermark."""
+
+    name: Annotated[str, doc("Name of the source; becomes the label job.", min_length=1)]
+    url: Annotated[str, doc("ClickHouse server, http(s)://user:password@host:8123/database.", secret=True)]
+    query: Annotated[
+        str,
+        doc("Table, or SELECT, that yields a time, a value and labels: every other column is a label.", min_length=1),
+    ]
+    metric: Annotated[str, doc("Name of the series. Empty: the query yields a column named metric.")] = ""
+    watermark: Annotated[
+        str, doc("Column with the sample's time; only rows later than the last one read are fetched.")
+    ] = "timestamp"
+    value: Annotated[str, doc("Column with the sample's value.")] = "value"
+    interval_s: Annotated[float, doc("Time between two reads.", ge=0.1)] = 15
+    lag_s: Annotated[float, doc("How late rows may arrive: rows newer than this are left for later.", ge=0)] = 5
+    lookback_s: Annotated[float, doc("How much history the first read takes.", ge=0)] = 3600
+    limit_rows: Annotated[int, doc("Rows of one read; the rest follows in the next.", ge=1)] = 100_000
+
+    def __post_init__(self) -> None:
+        check_url("url", self.url, ("http", "https"))
+
+
+class Ingest(Section, frozen=True):
+    """What is fetched; what others send needs no setting."""
+
+    host: Host = Host()
+    scrape: Annotated[list[Scrape], doc("Prometheus targets to scrape.")] = []
+    clickhouse: Annotated[list[ClickhouseSource], doc("ClickHouse tables to follow.")] = []
+
+
+class Writeback(Section, frozen=True):
+    """Scores sent to a Prometheus-compatible system."""
+
+    url: Annotated[
+        str, doc("Remote write address that receives the scores. Empty: they are not sent.", secret=True)
+    ] = ""
+    interval_s: Annotated[float, doc("Time between two sendings.", ge=1)] = 15
+
+    def __post_init__(self) -> None:
+        check_url("url", self.url, ("http", "https"))
+
+
+class Log(Section, frozen=True):
+    """What is logged, to standard output."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], doc("Least severe event that is logged.")] = "info"
+    format: Annotated[
+        Literal["auto", "json", "text"],
+        doc("json: one object a line; text: for people; auto: text on a terminal, json otherwise."),
+    ] = "auto"
+
+
+class Settings(Section, frozen=True):
+    """The whole tree; every setting but those of list entries has a default."""
+
+    data_dir: Annotated[str, doc("Folder of everything that is kept.", min_length=1)] = "./data"
+    server: Server = Server()
+    security: Security = Security()
+    rate_limit: RateLimit = RateLimit()
+    store: Store = Store()
+    records: Records = Records()
+    redis: Redis = Redis()
+    limits: Limits = Limits()
+    time: Time = Time()
+    detect: Detect = Detect()
+    ingest: Ingest = Ingest()
+    writeback: Writeback = Writeback()
+    log: Log = Log()
