@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
-from airis_mon.series.labels import Labels, hex_id, series_name
+from airis_mon.series.labels import METRIC, Labels, hex_id, metric_of, series_name
 
 ALARM = 0.8
 """The alarm line of every score in 0..1; the specification's Prometheus rule says `aiops_anomaly_score > 0.8`."""
@@ -41,3 +44,20 @@ class Anomaly:
         """The watched signal in words of PromQL: `rate(metric{...})`, or the bare series."""
         series = series_name(self.labels)
         return series if self.signal == "value" else f"{self.signal}({series})"
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The anomaly as events carry it and as GET /anomalies shows it: JSON-ready, None for what is not finite."""
+        numbers = ("value", "score", "onset", "level", "expected", "lower", "upper")
+        moment = datetime.fromtimestamp(self.t / 1000, UTC)
+        return {
+            "id": self.id,
+            "series": hex_id(self.fp),
+            "name": self.name,
+            "metric": metric_of(self.labels),
+            "labels": {n: v for n, v in self.labels if n != METRIC},
+            "signal": self.signal,
+            "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            **{n: v if math.isfinite(v := getattr(self, n)) else None for n in numbers},
+            "feature": self.feature,
+        }
