@@ -22,11 +22,12 @@ Fingerprints = NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class SeriesRow:
-    """A stored series: `last_seen` in ms."""
+    """A stored series: `last_seen` and `first_seen` in ms; without `first_seen` it is the time of `last_seen`."""
 
     fp: int
     labels: Labels
     last_seen: int
+    first_seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,312 @@
+"""Samples in ClickHouse: embedded in this process (chDB) or a server, with one schema and one SQL."""
+
+from __future__ import annotations
+
+import re
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from airis_mon.errors import ConfigError, TooLarge
+from airis_mon.events.anomaly import Anomaly
+from airis_mon.series.batch import Batch
+from airis_mon.series.catalogue import Catalogue
+from airis_mon.series.labels import metric_of
+from airis_mon.store.base import Columns, Matcher, SeriesRow
+from airis_mon.store.connection import ClientPool, DirectoryLock, parse_address
+from airis_mon.store.migrate import fill, migrate, templates
+from airis_mon.store.native import block, fixed, low_cardinality, read, text, text_map
+from airis_mon.store.order import SeriesOrder
+from airis_mon.store.pieces import collapse, pieces
+from airis_mon.store.selectors import condition
+
+HOUR_MS = 3_600_000
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_EARLIEST, _LATEST = -2_208_988_800_000, 10_413_791_999_999  # what DateTime64(3) can hold, ms
+_SAMPLE = ("tenant", "metric", "fp", "ts", "value")
+_SERIES = ("tenant", "metric", "fp", "labels", "first_seen", "last_seen")
+_FACT = ("value", "score", "onset", "level", "expected", "lower", "upper")
+_ANOMALY = ("tenant", "fp", "signal", "ts", "labels", *_FACT, "feature")
+_SERIES_PAGE = 50_000
+_WITHIN = """tenant = {tenant:String} AND ts BETWEEN
+    fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND fromUnixTimestamp64Milli({end:Int64}, 'UTC')"""
+# The order is the table's, so that the engine merges its parts instead of sorting.
+_SELECT_SAMPLES = """SELECT fp, toUnixTimestamp64Milli(ts) AS t, value FROM samples
+    WHERE {within} ORDER BY tenant, metric, samples.fp, ts {tail}"""
+# `s.`: without it the alias `t` or `value` would be taken for the column.
+_SELECT_LAST = """SELECT fp, toUnixTimestamp64Milli(max(s.ts)) AS t, argMax(s.value, s.ts) AS value FROM samples AS s
+    WHERE {within} GROUP BY fp ORDER BY fp {tail}"""
+_SELECT_ANOMALIES = """SELECT fp, labels, signal, toUnixTimestamp64Milli(ts), {columns}, feature FROM anomalies FINAL
+    WHERE {within} AND score >= {{min_score:Float64}} ORDER BY ts DESC, score DESC, fp, signal {tail}"""
+_SELECT_SERIES = """SELECT fp, any(labels) AS pairs,
+    toUnixTimestamp64Milli(min(first_seen)) AS first, toUnixTimestamp64Milli(max(last_seen)) AS last
+    FROM series WHERE tenant = {{tenant:String}} AND ({where})
+    GROUP BY metric, fp HAVING last >= {{start:Int64}} AND first <= {{end:Int64}} {tail}
+    SETTINGS output_format_json_quote_64bit_integers = 0 FORMAT JSONCompactEachRow"""
+_series_rows = msgspec.json.Decoder(tuple[int, dict[str, str], int, int])
+
+
+class ClickHouse:
+    """The `SeriesStore` on ClickHouse. Close it to let the directory go; never fork a process that has it open.
+
+    url: a path or `chdb:///path` for the embedded engine, `http(s)://user:password@host:8123/database` for a server.
+    tenant: whose rows this store reads and writes; it leads every key. retention_days: how long samples stay;
+    history_days: how long anomalies and hourly rollups stay. memory_bytes: what the embedded engine may use; one
+    query may use half of it. cluster: the server's cluster name, if tables are to be replicated and distributed.
+    pool: queries that run at once. durability: "process" survives the end of the process, "fsync" of the machine.
+
+    Equal (series, time) with different values: the smallest value is read, any number before NaN. Which one arrived
+    first is not kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        database: str = "airis",
+        tenant: str = "default",
+        retention_days: int = 15,
+        history_days: int = 400,
+        memory_bytes: int = 1_000_000_000,
+        cluster: str | None = None,
+        pool: int = 4,
+        durability: str = "process",
+    ) -> None:
+        self.address = parse_address(url)
+        self.database = self.address.database or database
+        self.tenant = tenant
+        for setting, name in (("database", self.database), ("cluster", cluster or "x")):
+            if not _NAME.match(name):
+                raise ConfigError(f"store.{setting} {name!r} must be letters, digits and underscores")
+        if durability not in {"process", "fsync"}:
+            raise ConfigError(f"store.durability {durability!r} must be 'process' or 'fsync'")
+        if cluster and self.address.path:
+            raise ConfigError("store.cluster needs a ClickHouse server: set store.url to http(s)://...")
+        self._mine = {"tenant": tenant}
+        self._is_fsync = durability == "fsync"
+        self._templates = templates(self.database, cluster, retention_days, history_days)
+        self._is_cluster = cluster is not None
+        self._clients = ClientPool(self.address, self.database, _limits(memory_bytes), memory_bytes, pool)
+        self._lock = DirectoryLock(self.address.path) if self.address.path else None
+        self._writing = threading.Lock()
+        self._order = SeriesOrder()
+        self._ordered: Catalogue | None = None
+
+    def open(self) -> None:
+        """Connects, creates or migrates the schema. Raises StoreError in words a user can act on."""
+        if self._lock:
+            self._lock.acquire()
+        try:
+            with self._clients.translated():
+                self._prepare()
+        except BaseException:
+            if self._lock:
+                self._lock.release()
+            raise
+
+    def _prepare(self) -> None:
+        first = self._clients.connect(None)
+        try:
+            found = first.command("SELECT count() FROM system.databases WHERE name = {name:String}", self._named())
+            if not int(str(found)):
+                first.command(
+                    fill(
+                        f"CREATE DATABASE IF NOT EXISTS {self.database} {{on_cluster}} ENGINE = Atomic", self._templates
+                    )
+                )
+        finally:
+            first.close()
+        with self._clients.client(is_writer=True) as client:
+            migrate(client, self._templates)
+            self._adjust(client)
+
+    def _named(self) -> dict[str, Any]:
+        return {"name": self.database}
+
+    def close(self) -> None:
+        """Ends all connections; the embedded engine finishes its merges."""
+        self._clients.close()
+        if self._lock:
+            self._lock.release()
+
+    def ping(self) -> None:
+        """Raises StoreBusy when the engine does not answer."""
+        with self._clients.client() as client:
+            client.command("SELECT 1")
+
+    def write(self, catalogue: Catalogue, batch: Batch, token: str) -> None:
+        """Commits a batch whose sids are the catalogue's; the same token twice stores it once.
+
+        Rows may be in any order. When it returns, the rows survive the end of this process.
+        """
+        if not len(batch):
+            return
+        with self._writing:
+            if catalogue is not self._ordered:
+                self._order, self._ordered = SeriesOrder(), catalogue
+            body = self._encode(catalogue, batch)
+            self._insert("samples", _SAMPLE, body, "Native", token)
+
+    def _encode(self, catalogue: Catalogue, batch: Batch) -> bytes:
+        self._order.follow(catalogue)
+        sid, fp, t, value = self._order.sort(batch)
+        metric = self._order.metric[sid]
+        starts = np.concatenate([[0], np.flatnonzero(metric[1:] != metric[:-1]) + 1])
+        index = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(metric)))
+        names = [self._order.metrics[m] for m in metric[starts]]
+        columns = [
+            low_cardinality("tenant", [self.tenant], np.zeros(len(sid), np.uint8)),
+            low_cardinality("metric", names, index),
+            fixed("fp", "UInt64", fp),
+            fixed("ts", "DateTime64(3, 'UTC')", t),
+            fixed("value", "Float64", value),
+        ]
+        return block(len(sid), columns)
+
+    def _insert(self, table: str, columns: Sequence[str], body: bytes, form: str, token: str | None = None) -> None:
+        settings: dict[str, Any] = {"async_insert": 0}
+        if token:
+            settings["insert_deduplication_token"] = token
+            settings["max_partitions_per_insert_block"] = 1000  # one per day of the samples' times
+        if self._is_cluster:
+            settings["distributed_foreground_insert"] = 1
+        with self._clients.client(is_writer=True) as client:
+            client.raw_insert(table, columns, body, settings, form)
+
+    def write_series(self, rows: Sequence[SeriesRow]) -> None:
+        """Adds or refreshes series; the earliest `first_seen` and the latest `last_seen` stay."""
+        if rows:
+            self._insert("series", _SERIES, b"".join(_series_row(self.tenant, row) for row in rows), "RowBinary")
+
+    def write_anomalies(self, anomalies: Sequence[Anomaly]) -> None:
+        """Adds anomalies; one with a known id replaces itself."""
+        if anomalies:
+            self._insert("anomalies", _ANOMALY, b"".join(_anomaly_row(self.tenant, a) for a in anomalies), "RowBinary")
+
+    def series(
+        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+    ) -> list[SeriesRow]:
+        """Series that match every matcher and were seen within [start, end] (exact to the hour), ordered by fp.
+
+        Raises InputError for a regular expression that RE2 does not take.
+        """
+        where, parameters = condition(matchers)
+        since = _EARLIEST if start is None else start // HOUR_MS * HOUR_MS
+        span = {"start": since, "end": _LATEST if end is None else end}
+        return list(self._series(where, parameters | span, f"ORDER BY fp LIMIT {int(limit)}"))
+
+    def load_series(self, since: int | None = None) -> Iterator[SeriesRow]:
+        """Every series seen since then, in no order, a page at a time: for the start of the engine."""
+        (count,) = self._numbers("SELECT toUInt64(count()) FROM series WHERE tenant = {tenant:String}", {})
+        span = {"start": _EARLIEST if since is None else since // HOUR_MS * HOUR_MS, "end": _LATEST}
+        pages = 1 + int(count[0]) // _SERIES_PAGE
+        for page in range(pages):
+            low, high = page * 2**64 // pages, (page + 1) * 2**64 // pages - 1
+            yield from self._series(f"fp BETWEEN {low} AND {high}", span, "")
+
+    def _series(self, where: str, parameters: dict[str, Any], tail: str) -> Iterator[SeriesRow]:
+        with self._clients.client() as client:
+            lines = client.raw_query(_SELECT_SERIES.format(where=where, tail=tail), parameters | self._mine)
+        for fp, pairs, first, last in _series_rows.decode_lines(lines):
+            yield SeriesRow(fp, tuple(pairs.items()), last, first)
+
+    def samples(self, fps: Sequence[int], start: int, end: int, limit: int = 11_000_000) -> Columns:
+        """Raw samples of some series within [start, end], one row per (fp, t). Raises TooLarge beyond `limit` rows."""
+        if not len(fps):
+            return collapse([])
+        rows = self._select(_SELECT_SAMPLES, fps, start, end, tail=f"LIMIT {int(limit) + 1}")
+        if rows and len(rows[0]) > limit:
+            raise TooLarge(f"more than {limit} samples are asked for; ask for fewer series or a shorter time")
+        return collapse(rows)
+
+    def scan(self, start: int, end: int, rows: int = 500_000) -> Iterator[Columns]:
+        """All samples with start < t <= end, in pieces of about `rows` that follow each other in time."""
+        for low, high in pieces(self._numbers, max(start, _EARLIEST) + 1, min(end, _LATEST), rows):
+            yield collapse(self._select(_SELECT_SAMPLES, None, low, high))
+
+    def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:
+        """The latest sample of each series within (before - window, before]; `fps` None = of all series."""
+        return collapse(self._select(_SELECT_LAST, fps, before - window + 1, before))
+
+    def _select(self, sql: str, fps: Sequence[int] | None, start: int, end: int, tail: str = "") -> list[Any]:
+        return self._numbers(sql.format(within=_within(fps), tail=tail), _span(start, end))
+
+    def _numbers(self, sql: str, parameters: dict[str, Any]) -> list[Any]:
+        with self._clients.client() as client:
+            return read(client.raw_query(sql, parameters | self._mine, fmt="Native"))
+
+    def anomalies(
+        self, fps: Sequence[int] | None, start: int, end: int, min_score: float = 0.0, limit: int = 1000
+    ) -> list[Anomaly]:
+        """Anomalies within [start, end], newest first; `fps` None = of all series."""
+        sql = _SELECT_ANOMALIES.format(within=_within(fps), columns=", ".join(_FACT), tail=f"LIMIT {int(limit)}")
+        with self._clients.client() as client:
+            found = client.query(sql, _span(start, end) | self._mine | {"min_score": float(min_score)}).result_rows
+        return [Anomaly(fp, tuple(labels.items()), *rest) for fp, labels, *rest in found]
+
+    def size(self) -> tuple[int, int]:
+        """(bytes on disk of all tables, stored samples, repeated ones included)."""
+        disk, rows = self._numbers(
+            """SELECT toUInt64(sum(bytes_on_disk)), toUInt64(sumIf(rows, table LIKE 'samples%'))
+            FROM system.parts WHERE active AND database = {name:String}""",
+            self._named(),
+        )
+        return int(disk[0]), int(rows[0])
+
+    def _adjust(self, client: Any) -> None:
+        """Brings tables of an earlier start to the settings of this one."""
+        values, local = self._templates, self._templates["local"]
+        wanted = {
+            "samples": f"TTL toDateTime(ts) + toIntervalDay({values['retention_days']})",
+            "anomalies": f"TTL toDateTime(ts) + toIntervalDay({values['history_days']})",
+            "rollup_5m": f"TTL t + toIntervalDay({values['rollup_days']})",
+            "rollup_1h": f"TTL t + toIntervalDay({values['history_days']})",
+            "series": "",
+        }
+        fsync = f"fsync_after_insert = {int(self._is_fsync)}, fsync_part_directory = {int(self._is_fsync)}"
+        for table, ttl in wanted.items():
+            name = f"{self.database}.{table}{local} {values['on_cluster']}"
+            made = str(client.command(f"SHOW CREATE TABLE {table}{local}"))
+            if ttl not in made:
+                client.command(f"ALTER TABLE {name} MODIFY {ttl}")
+            if ("fsync_after_insert = 1" in made) != self._is_fsync:
+                client.command(f"ALTER TABLE {name} MODIFY SETTING {fsync}")
+
+
+def _limits(memory_bytes: int) -> dict[str, Any]:
+    return {
+        "async_insert": 0,
+        "max_memory_usage": memory_bytes // 2,
+        "max_bytes_before_external_group_by": memory_bytes // 4,
+        "max_bytes_before_external_sort": memory_bytes // 4,
+        "max_execution_time": 60,
+        "max_query_size": 50_000_000,  # fingerprints of a wide query stand in its text
+        "use_query_condition_cache": 0,
+    }
+
+
+def _within(fps: Sequence[int] | None) -> str:
+    """A condition on tenant, time and fp; integers cannot carry anything else, so they stand in the text."""
+    if fps is None:
+        return _WITHIN
+    return f"{_WITHIN} AND fp IN ({','.join([str(int(fp)) for fp in fps])})" if len(fps) else f"{_WITHIN} AND 0"
+
+
+def _span(start: int, end: int) -> dict[str, Any]:
+    return {"start": min(max(int(start), _EARLIEST), _LATEST), "end": min(max(int(end), _EARLIEST), _LATEST)}
+
+
+def _series_row(tenant: str, row: SeriesRow) -> bytes:
+    first = (row.last_seen if row.first_seen is None else row.first_seen) // HOUR_MS * HOUR_MS
+    key = text(tenant) + text(metric_of(row.labels)) + struct.pack("<Q", row.fp)
+    return key + text_map(row.labels) + struct.pack("<qq", first, row.last_seen)
+
+
+def _anomaly_row(tenant: str, a: Anomaly) -> bytes:
+    key = text(tenant) + struct.pack("<Q", a.fp) + text(a.signal) + struct.pack("<q", a.t) + text_map(a.labels)
+    numbers = struct.pack("<7d", a.value, a.score, a.onset, a.level, a.expected, a.lower, a.upper)
+    return key + numbers + text(a.feature)

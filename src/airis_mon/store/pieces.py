@@ -1,0 +1,77 @@
+"""Answers of the samples table: repeated rows collapsed, and long spans of time cut into pieces that fit memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airis_mon.series.batch import Times, Values
+from airis_mon.series.kernel import kernel
+from airis_mon.store.base import Columns, Fingerprints
+
+Numbers = Callable[[str, dict[str, Any]], list[NDArray[Any]]]
+DAY_MS = 86_400_000
+
+
+def collapse(columns: list[NDArray[Any]]) -> Columns:
+    """(fp, t, value) in runs of one fp each and by t within a run -> ordered by (fp, t), one row per (fp, t).
+
+    Of several values the smallest stays, any number before NaN. [] are no rows.
+    """
+    if not columns or not len(columns[0]):
+        return Columns(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0))
+    fp, t, value = columns
+    starts = np.concatenate([[0], np.flatnonzero(fp[1:] != fp[:-1]) + 1])
+    ends = np.append(starts[1:], len(fp))
+    by = np.argsort(fp[starts], kind="stable")
+    return Columns(*_collapse(fp, t, value, starts[by], ends[by]))
+
+
+@kernel
+def _collapse(
+    fp: Fingerprints, t: Times, value: Values, starts: Times, ends: Times
+) -> tuple[Fingerprints, Times, Values]:
+    out_fp, out_t, out_value = np.empty(len(fp), np.uint64), np.empty(len(fp), np.int64), np.empty(len(fp), np.float64)
+    n = 0
+    for run in range(len(starts)):
+        for i in range(starts[run], ends[run]):
+            if n and out_fp[n - 1] == fp[i] and out_t[n - 1] == t[i]:
+                if value[i] < out_value[n - 1] or np.isnan(out_value[n - 1]):
+                    out_value[n - 1] = value[i]
+                continue
+            out_fp[n], out_t[n], out_value[n] = fp[i], t[i], value[i]
+            n += 1
+    return out_fp[:n], out_t[:n], out_value[:n]
+
+
+def pieces(numbers: Numbers, start: int, end: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Spans [low, high] of time that follow each other, cover every sample in [start, end], about `rows` in each.
+
+    Counts a day at a time, by the second; a single second is never cut.
+    """
+    bounds = numbers(_BOUNDS, {"start": start, "end": end})
+    if not bounds or not int(bounds[2][0]):
+        return
+    low = first = int(bounds[0][0])
+    last = int(bounds[1][0])
+    held = 0
+    for day in range(first // DAY_MS, last // DAY_MS + 1):
+        seconds = numbers(_SECONDS, {"start": max(day * DAY_MS, first), "end": min((day + 1) * DAY_MS - 1, last)})
+        for second, count in zip(*seconds, strict=True) if seconds else ():
+            held += int(count)
+            if held >= rows:
+                high = min(int(second) * 1000 + 999, last)
+                yield low, high
+                low, held = high + 1, 0
+    if held:
+        yield low, last
+
+
+_WITHIN = """FROM samples WHERE tenant = {tenant:String}
+    AND ts BETWEEN fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND fromUnixTimestamp64Milli({end:Int64}, 'UTC')"""
+_BOUNDS = f"SELECT toUnixTimestamp64Milli(min(ts)), toUnixTimestamp64Milli(max(ts)), toUInt64(count()) {_WITHIN}"
+_SECONDS = f"""SELECT intDiv(toUnixTimestamp64Milli(ts), 1000) AS second, toUInt64(count()) {_WITHIN}
+    GROUP BY second ORDER BY second"""
