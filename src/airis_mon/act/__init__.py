@@ -1,0 +1,1 @@
+"""Out to people and machines: what was found leaves us here."""
