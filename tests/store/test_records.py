@@ -1,0 +1,367 @@
+"""What every records database does; SQLite always, PostgreSQL as a live test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from airis_mon.errors import ConfigError, Conflict, NotFound, StoreBusy, StoreError
+from airis_mon.store.backends.sql import Sql
+from airis_mon.store.records import ApiKeyRow, JobState, Lease
+from airis_mon.store.tables import METADATA, REVISION
+
+MINUTE = 60_000
+
+
+class Clock:
+    def __init__(self, now: int = 1_800_000_000_000) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=[pytest.mark.live])])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/sub/records.db"
+    server = make_url(request.getfixturevalue("postgres_server").url)
+    name = f"records_{uuid.uuid4().hex}"
+
+    async def create() -> None:
+        engine = sa.ext.asyncio.create_async_engine(server, isolation_level="AUTOCOMMIT")
+        async with engine.connect() as c:
+            await c.execute(sa.text(f"create database {name}"))
+        await engine.dispose()
+
+    asyncio.run(create())
+    return server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def records(url: str, clock: Clock) -> AsyncIterator[Sql]:
+    sql = Sql(url, clock, time_from="host")
+    await sql.migrate()
+    yield sql
+    await sql.close()
+
+
+# -- schema
+
+
+async def test_the_migrations_make_exactly_the_tables(records: Sql):
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    async with records._engine.connect() as c:
+        found = await c.run_sync(lambda sync: compare_metadata(MigrationContext.configure(sync), METADATA))
+        revision = (await c.execute(sa.text("select version_num from alembic_version"))).scalar()
+    assert (found, revision) == ([], REVISION)
+
+
+async def test_migrating_again_changes_nothing(records: Sql):
+    await records.enqueue("a")
+    await records.migrate()
+    assert len(await records.jobs()) == 1
+
+
+async def test_two_servers_may_migrate_at_once(url: str, clock: Clock):
+    both = [Sql(url, clock), Sql(url, clock)]
+    if url.startswith("sqlite"):
+        await both[0].migrate()  # one process per data directory
+    await asyncio.gather(*(sql.migrate() for sql in both))
+    assert [await sql.jobs() for sql in both] == [[], []]
+    for sql in both:
+        await sql.close()
+
+
+async def test_a_schema_of_a_later_version_is_refused_in_words(records: Sql):
+    async with records._engine.begin() as c:
+        await c.execute(sa.text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(StoreError, match="later version of AIRIS-MON"):
+        await records.migrate()
+
+
+async def test_a_current_schema_is_opened_without_alembic(records: Sql, url: str):
+    code = (
+        "import asyncio, sys; from airis_mon.store.backends.sql import Sql\n"
+        "async def main():\n"
+        f"    sql = Sql({url!r}, lambda: 0); await sql.migrate(); await sql.close()\n"
+        "asyncio.run(main()); print('alembic' in sys.modules)"
+    )
+    out = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == "False"
+
+
+# -- jobs
+
+
+async def test_a_job_is_claimed_with_what_was_asked_and_ends_with_its_result(records: Sql, clock: Clock):
+    queued = await records.enqueue("train", {"model": "a", "ids": [1, 2]}, max_attempts=2)
+    [job] = await records.claim("me", MINUTE)
+    assert (job.id, job.payload, job.attempt, job.holder) == (queued.id, {"model": "a", "ids": [1, 2]}, 1, "me")
+    assert job.lease_until_ms == clock.now + MINUTE
+    await records.heartbeat(job, MINUTE, progress=0.5)
+    assert (await records.job(job.id)).progress == 0.5
+    await records.finish(job, {"loss": 0.25})
+    done = await records.job(job.id)
+    assert (done.state, done.result, done.progress, done.holder) == (JobState.DONE, {"loss": 0.25}, 1.0, None)
+    assert await records.claim("me", MINUTE) == []
+
+
+async def test_jobs_are_claimed_when_due_in_order_and_by_kind(records: Sql, clock: Clock):
+    late = await records.enqueue("a", run_at_ms=clock.now + 10)
+    first = await records.enqueue("a", run_at_ms=clock.now - 10)
+    other = await records.enqueue("b", run_at_ms=clock.now - 20)
+    assert [j.id for j in await records.claim("me", MINUTE, kinds=["a"], limit=5)] == [first.id]
+    assert [j.id for j in await records.claim("me", MINUTE, limit=5)] == [other.id]
+    clock.now += 10
+    assert [j.id for j in await records.claim("me", MINUTE, limit=5)] == [late.id]
+
+
+async def test_a_limit_is_kept(records: Sql):
+    for _ in range(5):
+        await records.enqueue("a")
+    assert len(await records.claim("me", MINUTE, limit=3)) == 3
+    assert len(await records.claim("me", MINUTE, limit=3)) == 2
+
+
+async def test_the_same_idempotency_key_is_the_same_job(records: Sql):
+    a, b = await asyncio.gather(*(records.enqueue("train", {"m": 1}, idempotency_key="k") for _ in range(2)))
+    assert a.id == b.id
+    with pytest.raises(Conflict, match="another task"):
+        await records.enqueue("train", {"m": 2}, idempotency_key="k")
+    assert len(await records.jobs()) == 1
+
+
+async def test_a_failed_attempt_comes_back_later_and_later_and_then_fails(records: Sql, clock: Clock):
+    await records.enqueue("a", max_attempts=3)
+    waits = []
+    for _ in range(2):
+        [job] = await records.claim("me", MINUTE)
+        assert await records.fail(job, "boom") is JobState.QUEUED
+        assert await records.claim("me", MINUTE) == []
+        waits.append((await records.job(job.id)).run_at_ms - clock.now)
+        clock.now += waits[-1]
+    assert waits == [5_000, 10_000]
+    [job] = await records.claim("me", MINUTE)
+    assert await records.fail(job, "boom") is JobState.FAILED
+    assert (await records.job(job.id)).error == "boom"
+
+
+async def test_a_failure_may_say_when_to_come_back_or_never(records: Sql, clock: Clock):
+    for _ in range(2):
+        await records.enqueue("a")
+    one, two = await records.claim("me", MINUTE, limit=2)
+    assert await records.fail(one, "later", retry_after_ms=7) is JobState.QUEUED
+    assert (await records.job(one.id)).run_at_ms == clock.now + 7
+    assert await records.fail(two, "never", retry=False) is JobState.FAILED
+
+
+async def test_the_job_of_a_silent_holder_is_taken_over_and_the_first_is_fenced_off(records: Sql, clock: Clock):
+    await records.enqueue("a", max_attempts=2)
+    [lost] = await records.claim("me", MINUTE)
+    assert await records.claim("you", MINUTE) == []
+    clock.now += MINUTE
+    [taken] = await records.claim("me", MINUTE)  # even under the same name
+    assert (taken.id, taken.attempt) == (lost.id, 2)
+    for late in (records.heartbeat(lost, MINUTE), records.finish(lost), records.fail(lost, "x")):
+        with pytest.raises(Conflict, match="stop working on it"):
+            await late
+    await records.finish(taken)
+    assert (await records.job(taken.id)).state is JobState.DONE
+
+
+async def test_a_job_whose_every_holder_went_silent_fails(records: Sql, clock: Clock):
+    job = await records.enqueue("a", max_attempts=1)
+    await records.claim("me", MINUTE)
+    clock.now += MINUTE
+    assert await records.claim("you", MINUTE) == []
+    failed = await records.job(job.id)
+    assert (failed.state, failed.error, failed.holder) == (JobState.FAILED, "its last attempt went silent", None)
+
+
+async def test_cancelling_ends_a_job_once_and_stops_who_runs_it(records: Sql):
+    await records.enqueue("a")
+    [job] = await records.claim("me", MINUTE)
+    await records.cancel(job.id)
+    with pytest.raises(Conflict):
+        await records.heartbeat(job, MINUTE)
+    with pytest.raises(Conflict, match="cancelled already"):
+        await records.cancel(job.id)
+    with pytest.raises(NotFound):
+        await records.cancel("none")
+
+
+async def test_jobs_are_listed_newest_first_and_old_final_ones_are_forgotten(records: Sql, clock: Clock):
+    old = await records.enqueue("a")
+    await records.cancel(old.id)
+    clock.now += 1
+    new = await records.enqueue("b")
+    assert [j.id for j in await records.jobs()] == [new.id, old.id]
+    assert [j.id for j in await records.jobs(kind="a")] == [old.id]
+    assert [j.id for j in await records.jobs(state=JobState.QUEUED)] == [new.id]
+    assert await records.forget_jobs(clock.now) == 1
+    assert [j.id for j in await records.jobs()] == [new.id]
+
+
+async def test_concurrent_claimers_never_share_a_job(url: str, clock: Clock):
+    makers = [Sql(url, clock) for _ in range(4)]
+    await makers[0].migrate()
+    for _ in range(60):
+        await makers[0].enqueue("a")
+    taken: list[str] = []
+
+    async def work(sql: Sql, name: str) -> None:
+        while got := await sql.claim(name, MINUTE, limit=2):
+            taken.extend(job.id for job in got)
+
+    # A claimer that finds every row locked may stop early, so one goes on alone at the end.
+    await asyncio.gather(*(work(sql, f"w{i}") for i, sql in enumerate(makers)))
+    await work(makers[0], "last")
+    assert (len(taken), len(set(taken))) == (60, 60)
+    assert {j.attempt for j in await makers[0].jobs()} == {1}
+    for sql in makers:
+        await sql.close()
+
+
+# -- leases
+
+
+async def test_a_lease_is_one_holder_s_until_its_term_ends(records: Sql, clock: Clock):
+    mine = await records.acquire("leader", "me", 1000)
+    assert mine == Lease("leader", "me", 1, clock.now + 1000)
+    assert await records.acquire("leader", "you", 1000) is None
+    clock.now += 500
+    assert await records.renew(mine, 1000) == Lease("leader", "me", 1, clock.now + 1000)
+    clock.now += 1000
+    yours = await records.acquire("leader", "you", 1000)
+    assert yours is not None
+    assert yours.fence == 2
+    assert await records.renew(mine, 1000) is None
+    await records.release(mine)  # no longer mine to give
+    assert await records.acquire("leader", "me", 1000) is None
+
+
+async def test_a_released_lease_is_free_and_its_fence_goes_on(records: Sql):
+    mine = await records.acquire("leader", "me", 1000)
+    assert mine is not None
+    await records.release(mine)
+    assert await records.renew(mine, 1000) is None
+    yours = await records.acquire("leader", "you", 1000)
+    assert yours is not None
+    assert yours.fence == 2
+
+
+async def test_two_holders_never_share_a_lease(url: str, clock: Clock):
+    sides = [Sql(url, clock) for _ in range(4)]
+    await sides[0].migrate()
+    fences = []
+    for _ in range(25):
+        got = await asyncio.gather(*(sql.acquire("leader", f"h{i}", MINUTE) for i, sql in enumerate(sides)))
+        [held] = [lease for lease in got if lease]
+        fences.append(held.fence)
+        await sides[0].release(held)
+    assert fences == sorted(fences)
+    for sql in sides:
+        await sql.close()
+
+
+@pytest.mark.live
+async def test_on_postgresql_the_database_s_clock_rules(postgres_server):
+    sql = Sql(postgres_server.url, lambda: 0)  # this host's clock is far behind
+    await sql.migrate()
+    lease = await sql.acquire("clocks", "me", MINUTE)
+    assert lease is not None
+    assert lease.expires_ms > 1_700_000_000_000
+    assert await sql.acquire("clocks", "you", MINUTE) is None
+    await sql.acquire("clocks", "me", 0)
+    assert await sql.acquire("clocks", "you", MINUTE) is not None
+    job = await sql.enqueue("clocks")
+    [taken] = await sql.claim("me", MINUTE, kinds=["clocks"])
+    assert taken.id == job.id
+    assert (taken.lease_until_ms or 0) - taken.updated_ms == MINUTE
+    await sql.close()
+
+
+# -- keys and audit
+
+
+def key(name: str = "a", digest: str = "h") -> ApiKeyRow:
+    return ApiKeyRow(f"id-{name}", name, digest, ("read", "write"), 5)
+
+
+async def test_a_key_is_found_by_its_hash_until_and_after_it_is_revoked(records: Sql, clock: Clock):
+    await records.add_key(key(), "root")
+    assert await records.key_by_hash("h") == key()
+    assert await records.key_by_hash("other") is None
+    await records.touch_keys({"id-a": 9, "gone": 1})
+    await records.touch_keys({"id-a": 7})
+    await records.revoke_key("id-a", "root")
+    [row] = await records.keys()
+    assert (row.last_used_ms, row.revoked_ms) == (9, clock.now)
+    with pytest.raises(NotFound):
+        await records.revoke_key("id-a", "root")
+
+
+async def test_a_hash_belongs_to_one_key(records: Sql):
+    await records.add_key(key("a"), "root")
+    with pytest.raises(Conflict):
+        await records.add_key(key("b"), "root")
+    assert [k.name for k in await records.keys()] == ["a"]
+
+
+async def test_what_is_done_to_keys_is_in_the_audit_log(records: Sql):
+    await records.add_key(key(), "root")
+    await records.revoke_key("id-a", "ops")
+    await records.audit("ops", "settings.changed", "log.level", {"to": "debug"})
+    log = await records.audit_log()
+    assert [(e.actor, e.action, e.subject) for e in log] == [
+        ("ops", "settings.changed", "log.level"),
+        ("ops", "key.revoked", "id-a"),
+        ("root", "key.created", "id-a"),
+    ]
+    assert log[0].detail == {"to": "debug"}
+    assert [e.seq for e in await records.audit_log(before_seq=log[0].seq, limit=1)] == [log[1].seq]
+    assert "hash" not in json.dumps([dict(e.detail) for e in log])
+
+
+# -- errors
+
+
+async def test_a_database_that_does_not_answer_is_busy(free_port: int):
+    sql = Sql(f"postgresql://u@127.0.0.1:{free_port}/d", Clock())
+    with pytest.raises(StoreBusy, match="does not answer"):
+        await sql.ping()
+    await sql.close()
+
+
+@pytest.mark.parametrize("bad", ["mysql://h/d", "nonsense"])
+def test_a_database_we_do_not_know_is_a_wrong_setting(bad):
+    with pytest.raises(ConfigError, match=r"records\.url"):
+        Sql(bad, Clock())
+
+
+async def test_the_file_of_sqlite_is_readable_by_its_owner_only(tmp_path: Path):
+    sql = Sql(f"sqlite:///{tmp_path}/records.db", Clock())
+    await sql.migrate()
+    await sql.ping()
+    assert (tmp_path / "records.db").stat().st_mode & 0o077 == 0
+    await sql.close()
