@@ -201,6 +201,8 @@ class ClientPool:
             yield
         except ClickHouseError as error:
             raise translate(error, self.address) from None
+        except OSError as error:  # the embedded engine is handed inserts in temporary files
+            raise StoreBusy(f"cannot hand samples to the store: {error.strerror}", 5.0) from None
 
     def close(self) -> None:
         """Closes the clients that are not lent out; none may be lent again."""
