@@ -188,7 +188,9 @@ def postgres() -> Iterator[Server]:
 
 
 @contextmanager
-def prometheus(config: str = "", *, flags: Sequence[str] = ()) -> Iterator[Server]:
+def prometheus(
+    config: str = "", *, flags: Sequence[str] = (), env: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """A Prometheus that also receives remote writes; `config` is the text of prometheus.yml."""
     port = free_port()
     with folder() as where:
@@ -197,18 +199,18 @@ def prometheus(config: str = "", *, flags: Sequence[str] = ()) -> Iterator[Serve
         args += [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver"]
         args += ["--web.enable-admin-api", "--log.level=warn", *flags]
         url = f"http://127.0.0.1:{port}"
-        with running(args, where, url=url, ready=lambda: answers(f"{url}/-/ready")) as it:
+        with running(args, where, url=url, ready=lambda: answers(f"{url}/-/ready"), env=env) as it:
             yield it
 
 
 @contextmanager
-def victoria(*, flags: Sequence[str] = ()) -> Iterator[Server]:
+def victoria(*, flags: Sequence[str] = (), env: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A single-node VictoriaMetrics."""
     port = free_port()
     with folder() as where:
         args = [program("victoria-metrics"), f"-storageDataPath={where}/data", f"-httpListenAddr=127.0.0.1:{port}"]
         url = f"http://127.0.0.1:{port}"
-        with running([*args, *flags], where, url=url, ready=lambda: answers(f"{url}/health")) as it:
+        with running([*args, *flags], where, url=url, ready=lambda: answers(f"{url}/health"), env=env) as it:
             yield it
 
 

@@ -1,0 +1,1 @@
+"""Speed and quality against the bars; `make bench` prints one table. One file per question, each with `measure()`."""
