@@ -1,0 +1,231 @@
+"""What the HTTP surface needs of the engine. The application offers it; tests give a small one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from airis_mon.detect.base import Floats
+from airis_mon.errors import Refusal
+from airis_mon.events.anomaly import Anomaly
+from airis_mon.events.event import Event
+from airis_mon.series.batch import Times, Values
+from airis_mon.series.labels import Labels
+from airis_mon.series.matchers import Matcher
+
+
+class Receipt(Protocol):
+    """What became of one ingest request; it is given after the commit that holds its samples."""
+
+    @property
+    def accepted(self) -> int:
+        """Items that were taken."""
+
+    @property
+    def refused(self) -> int:
+        """Items that were not."""
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """The first of the refused items."""
+
+    @property
+    def samples(self) -> int:
+        """Samples that were stored."""
+
+    @property
+    def received_ms(self) -> int:
+        """The time given to items that came without one."""
+
+
+class SeriesInfo(Protocol):
+    """A series and where it stands now."""
+
+    @property
+    def fp(self) -> int:
+        """The fingerprint."""
+
+    @property
+    def labels(self) -> Labels:
+        """Sorted labels with `__name__`."""
+
+    @property
+    def last_t(self) -> int | None:
+        """Time of the latest sample, ms."""
+
+    @property
+    def last_value(self) -> float | None:
+        """Value of the latest sample; NaN for a stale marker."""
+
+    @property
+    def score(self) -> float | None:
+        """The highest score of the last minutes over its watched signals, 0..1; None when it is not watched."""
+
+    @property
+    def signals(self) -> Sequence[str]:
+        """What of it is watched: value, rate, mean, p99; empty when nothing is."""
+
+
+class SampleColumns(Protocol):
+    """Samples of one series in columns, ordered by time."""
+
+    @property
+    def t(self) -> Times:
+        """Milliseconds: (n,)."""
+
+    @property
+    def value(self) -> Values:
+        """One per time: (n,)."""
+
+
+class BandColumns(SampleColumns, Protocol):
+    """What was normal for one watched signal, in columns; `value` is the signal's."""
+
+    @property
+    def expected(self) -> Values:
+        """One per time: (n,)."""
+
+    @property
+    def lower(self) -> Values:
+        """One per time: (n,)."""
+
+    @property
+    def upper(self) -> Values:
+        """One per time: (n,)."""
+
+    @property
+    def score(self) -> Floats | Values:
+        """One per time: (n,) 0..1."""
+
+
+class CoverageRow(Protocol):
+    """One series: watched by `signals`, or skipped for `reason`."""
+
+    @property
+    def fp(self) -> int:
+        """The fingerprint."""
+
+    @property
+    def labels(self) -> Labels:
+        """Sorted labels with `__name__`."""
+
+    @property
+    def signals(self) -> Sequence[str]:
+        """What of it is watched."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is skipped, or why it is watched."""
+
+
+class Coverage(Protocol):
+    """What is watched and what is not."""
+
+    @property
+    def total(self) -> int:
+        """Known series."""
+
+    @property
+    def watched(self) -> int:
+        """Series with at least one watched signal."""
+
+    @property
+    def signals(self) -> int:
+        """Watched signals."""
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Series by reason; the values add up to `total`."""
+
+    @property
+    def matched(self) -> int:
+        """Series that met the filters."""
+
+    @property
+    def rows(self) -> Sequence[CoverageRow]:
+        """One page of them, ordered by fingerprint."""
+
+
+class Subscription(Protocol):
+    """One listener's bounded queue."""
+
+    async def __anext__(self) -> Event:
+        """The next event; waiting for it may be cancelled."""
+
+    @property
+    def dropped(self) -> int:
+        """Events this listener was too slow for, so far."""
+
+
+class Events(Protocol):
+    """Where events are heard."""
+
+    def subscribe(
+        self, names: set[str] | None = None, last_seq: int | None = None
+    ) -> AbstractContextManager[Subscription]:
+        """A subscription for the time of the block, beginning after `last_seq` as far as that is remembered."""
+
+
+class Engine(Protocol):
+    """The engine as the routes see it. All times are ms UTC."""
+
+    @property
+    def events(self) -> Events:
+        """The event bus."""
+
+    @property
+    def is_live(self) -> bool:
+        """False when the process should be restarted, and while it stops: open event streams end then."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are served now."""
+
+    @property
+    def not_ready_reason(self) -> str:
+        """Why not, in words; empty when ready."""
+
+    def health(self) -> Mapping[str, Any]:
+        """How the server is.
+
+        Keys: status (healthy, degraded, unhealthy), initialized, started, services (ollama, gemini,
+        knowledge_collector, mlops, analytics, monitoring -> bool), circuit_breaker_state (closed, open, half-open),
+        error_count, unique_errors, fallback_cache_size.
+        """
+
+    def status(self) -> Mapping[str, Any]:
+        """What runs. Keys: initialized, started, services (as in `health`), cpu, memory, disk, network (per cent)."""
+
+    def exposition(self) -> bytes:
+        """Our own metrics in the text format."""
+
+    async def ingest(self, kind: str, body: bytes, content_type: str) -> Receipt:
+        """Decodes, commits and answers; `kind` is remote_write, otlp or json.
+
+        Raises InputError when nothing of the body can be read, TooLarge beyond a limit, StoreBusy for "later".
+        """
+
+    async def series(
+        self, matchers: Sequence[Matcher], start: int | None, end: int | None, limit: int
+    ) -> Sequence[SeriesInfo]:
+        """Series that meet every matcher and were seen within [start, end], ordered by fingerprint."""
+
+    async def series_one(self, fp: int) -> SeriesInfo:
+        """One series. Raises NotFound."""
+
+    async def samples(self, fp: int, start: int, end: int, max_points: int) -> SampleColumns:
+        """The first `max_points` samples within [start, end]. Raises NotFound."""
+
+    async def bands(self, fp: int, signal: str | None, start: int, end: int) -> BandColumns:
+        """The bands of one signal (None: the only or first one). Raises NotFound when it is not watched."""
+
+    async def anomalies(
+        self, matchers: Sequence[Matcher], fp: int | None, start: int, end: int, min_score: float, limit: int
+    ) -> Sequence[Anomaly]:
+        """Anomalies within [start, end] whose series meets every matcher, newest first."""
+
+    async def coverage(
+        self, matchers: Sequence[Matcher], reason: str | None, is_watched: bool | None, offset: int, limit: int
+    ) -> Coverage:
+        """Counts over all series, and one page of those that meet the filters."""

@@ -1,0 +1,162 @@
+"""Every error in one shape: what was raised -> status, headers, envelope. Nothing internal is told to a client."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import Send
+
+from airis_mon.api.schemas import Detail, Error, now_ms, stamp
+from airis_mon.errors import (
+    AirisError,
+    AuthError,
+    Conflict,
+    InputError,
+    NotFound,
+    Refusal,
+    StoreBusy,
+    TooLarge,
+    Transient,
+)
+
+log = structlog.get_logger()
+
+KINDS = {
+    400: "Validation Error",
+    401: "Authentication Error",
+    403: "Authorization Error",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    409: "Conflict",
+    413: "Payload Too Large",
+    415: "Unsupported Media Type",
+    429: "Rate Limit Exceeded",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+"""The words for a status; the contract fixes seven of them."""
+VALUE_CHARACTERS = 200
+"""So much of a faulty value is shown."""
+
+
+class HttpError(AirisError):
+    """An error of the protocol itself, with the status and headers it is answered with."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+class PartlyRefused(InputError):
+    """Some items of an ingest request were refused; the `accepted` others are stored."""
+
+    def __init__(self, accepted: int, refused: int, refusals: tuple[Refusal, ...], headers: dict[str, str]) -> None:
+        shown = f", the first {len(refusals)} are described" if refused > len(refusals) else ""
+        super().__init__(
+            f"{refused} of {accepted + refused} items were refused{shown}; the others are stored", refusals
+        )
+        self.accepted = accepted
+        self.refused = refused
+        self.headers = headers
+
+
+@dataclass(slots=True)
+class Fault:
+    """An error as it will be answered."""
+
+    status: int
+    message: str
+    details: list[Detail] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    accepted: int | msgspec.UnsetType = msgspec.UNSET
+    refused: int | msgspec.UnsetType = msgspec.UNSET
+
+    def body(self) -> bytes:
+        """The error envelope as JSON."""
+        kind = KINDS.get(self.status) or KINDS[400 if self.status < 500 else 500]
+        envelope = Error(kind, self.message, self.details, stamp(now_ms()), self.accepted, self.refused)
+        return msgspec.json.encode(envelope)
+
+
+def short(value: object) -> str:
+    """A value as it is shown in an error: text, at most `VALUE_CHARACTERS` long."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= VALUE_CHARACTERS else f"{text[:VALUE_CHARACTERS]}... ({len(text)} characters)"
+
+
+def retry_after(seconds: float | None) -> dict[str, str]:
+    """The header that tells a sender when to come back, in whole seconds."""
+    return {} if seconds is None else {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+
+def fault(error: Exception) -> Fault:
+    """What a client is told of an error; one that nobody foresaw is logged here under a reference."""
+    if isinstance(error, PartlyRefused):
+        return Fault(400, str(error), _details(error.refusals), error.headers, error.accepted, error.refused)
+    if isinstance(error, InputError):
+        return Fault(413 if isinstance(error, TooLarge) else 400, str(error), _details(error.refusals))
+    if isinstance(error, HttpError):
+        return Fault(error.status, str(error), headers=error.headers)
+    if isinstance(error, AuthError):
+        return _unauthorized(error)
+    if isinstance(error, NotFound | Conflict):
+        return Fault(404 if isinstance(error, NotFound) else 409, str(error))
+    if isinstance(error, StoreBusy | Transient):
+        return Fault(503, str(error), headers=retry_after(error.retry_after_s))
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return _of_the_framework(error)
+    return _unforeseen(error)
+
+
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The application's handler of every exception."""
+    answer = fault(error)
+    if answer.status == 404 and isinstance(error, HTTPException):
+        answer.message = f"there is nothing at {short(request.url.path)}; openapi.json lists every path"
+    return Response(answer.body(), status_code=answer.status, headers=answer.headers, media_type="application/json")
+
+
+async def send_fault(answer: Fault, scope_type: str, send: Send) -> None:
+    """Answers from outside the application, where middleware refuses. A socket is closed before it is accepted."""
+    if scope_type == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": answer.message[:100]})
+        return
+    body = answer.body()
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **answer.headers}
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _details(refusals: tuple[Refusal, ...]) -> list[Detail]:
+    return [Detail(r.path, short(r.value), r.reason) for r in refusals]
+
+
+def _unauthorized(error: AuthError) -> Fault:
+    if error.forbidden:
+        return Fault(403, str(error))
+    return Fault(401, str(error), headers={"WWW-Authenticate": "Bearer"})
+
+
+def _of_the_framework(error: HTTPException) -> Fault:
+    headers = dict(error.headers or {})
+    if "allow" in headers:
+        headers["allow"] = ", ".join(m for m in headers["allow"].split(", ") if m.isupper())
+        return Fault(405, f"this path takes {headers['allow']}", headers=headers)
+    return Fault(error.status_code, error.detail, headers=headers)
+
+
+def _unforeseen(error: Exception) -> Fault:
+    reference = secrets.token_hex(4)
+    log.error("request.failed", reference=reference, exc_info=error)
+    return Fault(500, f"the request failed inside; the server's log tells more under the reference {reference}")

@@ -1,0 +1,120 @@
+"""Events as they happen: a stream (SSE) by GET and a WebSocket at the same path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from litestar import WebSocket, get, websocket
+from litestar.response import Stream
+
+from airis_mon.api.engine import Engine
+from airis_mon.api.given import Req, TheBounds, TheEngine
+from airis_mon.api.openapi import Doc
+from airis_mon.api.params import EVENT_NAMES, Query, query_of, whole
+from airis_mon.api.schemas import EventOut, event_out, now_ms, stamp
+from airis_mon.errors import InputError
+
+RETRY_MS = 3000
+"""A browser waits so long before it connects again."""
+HEARTBEAT = "heartbeat"
+DROPPED = "events_dropped"
+LAST_SEQ = whole("lastSeq", "Begin after the event with this `seq`.", 0, 10**15 - 1, "take the `seq` of an event", 0)
+
+_EXAMPLE = (
+    'id: 7\nevent: anomaly_detected\ndata: {"name":"anomaly_detected","timestamp":"2026-03-01T12:00:00.000Z",'
+    '"payload":{"id":"9f86d081884c7d65-value-1772366400000"},"seq":7}\n\n'
+)
+
+
+@get(
+    "/events",
+    media_type="text/event-stream",
+    opt={"doc": Doc(None, _EXAMPLE, params=(EVENT_NAMES, LAST_SEQ), media="text/event-stream")},
+)
+async def stream_events(request: Req, engine: TheEngine, bounds: TheBounds) -> Stream:
+    """Events as they happen, as a stream (server-sent events); the same path takes WebSockets.
+
+    A listener that comes back with `Last-Event-ID` (or `lastSeq`) hears what it missed, as far as it is remembered.
+    One that is too slow loses the oldest and is told how many by `events_dropped`. Lines that begin with a colon
+    keep the connection open.
+    """
+    query = query_of(request)
+    last = request.headers.get("last-event-id", "")
+    last_seq = int(last) if last.isascii() and last.isdigit() else _last_seq(query)
+    return Stream(
+        _frames(engine, query[EVENT_NAMES], last_seq, bounds.heartbeat_s),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
+    )
+
+
+@websocket("/events")
+async def event_socket(socket: WebSocket[Any, Any, Any], engine: TheEngine, bounds: TheBounds) -> None:
+    """Events as they happen, one JSON text message each; takes the same parameters as the stream."""
+    await socket.accept()
+    try:
+        query = Query(socket.scope["query_string"], (EVENT_NAMES, LAST_SEQ))
+        heard = _heard(engine, query[EVENT_NAMES], _last_seq(query), bounds.heartbeat_s)
+    except InputError as error:
+        await socket.close(code=1008, reason=str(error)[:100])
+        return
+    await _until_one_ends(asyncio.create_task(_tell(socket, heard)), asyncio.create_task(_until_gone(socket)))
+
+
+def _last_seq(query: Query) -> int | None:
+    return query[LAST_SEQ] or None
+
+
+async def _heard(
+    engine: Engine, names: set[str] | None, last_seq: int | None, heartbeat_s: float
+) -> AsyncIterator[EventOut]:
+    """Events until the engine stops; a heartbeat when none came for `heartbeat_s`, a notice when some were lost."""
+    dropped = 0
+    with engine.events.subscribe(names, last_seq) as subscription:
+        while engine.is_live:
+            try:
+                async with asyncio.timeout(heartbeat_s):
+                    event = await anext(subscription)
+            except TimeoutError:
+                yield EventOut(HEARTBEAT, stamp(now_ms()), {})
+                continue
+            if subscription.dropped > dropped:
+                yield EventOut(DROPPED, stamp(now_ms()), {"dropped": subscription.dropped - dropped})
+                dropped = subscription.dropped
+            yield event_out(event)
+
+
+async def _frames(
+    engine: Engine, names: set[str] | None, last_seq: int | None, heartbeat_s: float
+) -> AsyncIterator[bytes]:
+    yield f"retry: {RETRY_MS}\n\n".encode()
+    async for event in _heard(engine, names, last_seq, heartbeat_s):
+        if event.name == HEARTBEAT:
+            yield b": heartbeat\n\n"
+            continue
+        seq = b"" if event.seq is msgspec.UNSET else f"id: {event.seq}\n".encode()
+        yield seq + f"event: {event.name}\ndata: ".encode() + msgspec.json.encode(event) + b"\n\n"
+
+
+async def _tell(socket: WebSocket[Any, Any, Any], heard: AsyncIterator[EventOut]) -> None:
+    async for event in heard:
+        await socket.send_text(msgspec.json.encode(event).decode())
+    await socket.close(code=1001, reason="the server is stopping")
+
+
+async def _until_gone(socket: WebSocket[Any, Any, Any]) -> None:
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass  # what a listener says is not heard
+
+
+async def _until_one_ends(telling: asyncio.Task[None], listening: asyncio.Task[None]) -> None:
+    try:
+        await asyncio.wait({telling, listening}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        telling.cancel()
+        listening.cancel()
+        # Sending to a socket that has just closed fails; that is how it ends, nothing to report.
+        await asyncio.gather(telling, listening, return_exceptions=True)

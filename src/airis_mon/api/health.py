@@ -1,0 +1,90 @@
+"""How the server is: for people (`/health`, `/status`) and for orchestrators (`/live`, `/ready`)."""
+
+from __future__ import annotations
+
+from litestar import get
+
+from airis_mon.api.errors import HttpError
+from airis_mon.api.given import TheEngine
+from airis_mon.api.openapi import Doc
+from airis_mon.api.schemas import Health, Probe, Recovery, Services, Status, SystemMetrics, now_ms, stamp
+
+_SERVICES = {
+    "ollama": False,
+    "gemini": False,
+    "knowledgeCollector": False,
+    "mlops": False,
+    "analytics": True,
+    "monitoring": True,
+}
+_NOW = "2026-03-01T12:00:00.000Z"
+_HEALTH = {
+    "status": "healthy",
+    "initialized": True,
+    "started": True,
+    "services": _SERVICES,
+    "healthyServices": 2,
+    "totalServices": 6,
+    "errorRecoveryStatus": {
+        "circuitBreakerState": "closed",
+        "errorCount": 0,
+        "uniqueErrors": 0,
+        "fallbackCacheSize": 0,
+    },
+    "timestamp": _NOW,
+}
+_STATUS = {
+    "initialized": True,
+    "started": True,
+    "services": _SERVICES,
+    "systemMetrics": {"cpu": 12.5, "memory": 43.1, "disk": 61.0, "network": 0.4, "timestamp": _NOW},
+    "timestamp": _NOW,
+}
+_OK = {"status": "ok"}
+
+
+@get("/health", opt={"scope": None, "doc": Doc(Health, _HEALTH)})
+async def health(engine: TheEngine) -> Health:
+    """How the server and its parts are.
+
+    Answers 200 also when it is degraded or unhealthy: read `status`. Orchestrators ask /live and /ready.
+    """
+    values = dict(engine.health())
+    services = Services(**values["services"])
+    working = [getattr(services, name) for name in Services.__struct_fields__]
+    recovery = Recovery(**{name: values[name] for name in Recovery.__struct_fields__})
+    return Health(
+        status=values["status"],
+        initialized=values["initialized"],
+        started=values["started"],
+        services=services,
+        healthy_services=sum(working),
+        total_services=len(working),
+        error_recovery_status=recovery,
+        timestamp=stamp(now_ms()),
+    )
+
+
+@get("/status", opt={"doc": Doc(Status, _STATUS)})
+async def status(engine: TheEngine) -> Status:
+    """What runs, and the load of this host in per cent."""
+    values = engine.status()
+    now = stamp(now_ms())
+    load = SystemMetrics(values["cpu"], values["memory"], values["disk"], values["network"], now)
+    return Status(values["initialized"], values["started"], Services(**values["services"]), load, now)
+
+
+@get("/live", opt={"scope": None, "doc": Doc(Probe, _OK, errors=(503,))})
+async def live(engine: TheEngine) -> Probe:
+    """Whether the process should go on; 503 asks for a restart."""
+    if not engine.is_live:
+        raise HttpError(503, "the engine stands still or is stopping")
+    return Probe("ok")
+
+
+@get("/ready", opt={"scope": None, "doc": Doc(Probe, _OK, errors=(503,))})
+async def ready(engine: TheEngine) -> Probe:
+    """Whether requests are served now; 503 asks to send them elsewhere."""
+    if not engine.is_ready:
+        raise HttpError(503, engine.not_ready_reason, {"Retry-After": "1"})
+    return Probe("ok")

@@ -1,0 +1,113 @@
+"""How often one client may call: the limits themselves are given, this counts requests and tells what is left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
+
+from airis_mon.api.auth import CALLER, Principal
+from airis_mon.api.errors import Fault, retry_after, send_fault
+
+
+class Decision(Protocol):
+    """What a limiter says of one request; times are seconds from now."""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the request may pass."""
+
+    @property
+    def limit(self) -> int:
+        """Requests per window."""
+
+    @property
+    def remaining(self) -> int:
+        """Requests that would pass at once."""
+
+    @property
+    def reset_s(self) -> float:
+        """Until the whole limit is there again."""
+
+    @property
+    def retry_after_s(self) -> float:
+        """Until the next request would pass; 0 when this one did."""
+
+
+Take = Callable[[str, float], Awaitable[Decision]]
+"""Counts one request of a key at a time (epoch seconds); atomic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limiters: of an address without a key, of a holder of a key, of ingest, and of probes."""
+
+    address: Take
+    principal: Take
+    ingest: Take
+
+
+class RateLimit:
+    """Middleware: counts, refuses with 429, and puts `X-RateLimit-*` on every answer.
+
+    Requests to `ingest_paths` (by POST) are counted by their own limiter, those to `free_paths` too, but under a
+    name of their own and never refused: a probe must not fail because of a busy sender.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        *,
+        ingest_paths: frozenset[str],
+        free_paths: frozenset[str],
+        clock: Callable[[], float],
+    ) -> None:
+        self.app = app
+        self.limits = limits
+        self.ingest_paths = ingest_paths
+        self.free_paths = free_paths
+        self.clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the connection on, or answers 429."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        now = self.clock()
+        is_free = scope["path"] in self.free_paths
+        decision = await self._count(scope, now, is_free=is_free)
+        headers = _headers(decision, now)
+
+        async def send_with_limits(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *headers]
+            await send(message)
+
+        if decision.allowed or is_free:
+            await self.app(scope, receive, send_with_limits)
+            return
+        message = f"more than {decision.limit} requests; try again in {max(1, math.ceil(decision.retry_after_s))} s"
+        refusal = Fault(429, message, headers=retry_after(decision.retry_after_s))
+        await send_fault(refusal, scope["type"], send_with_limits)
+
+    async def _count(self, scope: HTTPScope | WebSocketScope, now: float, *, is_free: bool) -> Decision:
+        caller: Principal | None = scope.get(CALLER)  # type: ignore[assignment]
+        client = scope["client"]
+        who = f"key:{caller.id}" if caller else f"address:{client[0] if client else 'unknown'}"
+        if is_free:
+            return await self.limits.ingest(f"free:{who}", now)
+        if scope.get("method") == "POST" and scope["path"] in self.ingest_paths:
+            return await self.limits.ingest(f"ingest:{who}", now)
+        return await (self.limits.principal if caller else self.limits.address)(who, now)
+
+
+def _headers(decision: Decision, now: float) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-ratelimit-limit", str(decision.limit).encode()),
+        (b"x-ratelimit-remaining", str(max(0, decision.remaining)).encode()),
+        (b"x-ratelimit-reset", str(math.ceil(now + decision.reset_s)).encode()),
+    ]
