@@ -1,0 +1,514 @@
+"""From raw samples to the signals that are judged: values, rates, and rate, mean and p99 of histograms.
+
+One kernel serves the live way and the recomputation of history, so both give the same numbers. It knows series by
+number and holds their state in columns; `watch.py` decides what each series is.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airis_mon.series.batch import STALE_BITS, Ids, Times, Values
+from airis_mon.series.catalogue import NEVER
+from airis_mon.series.kernel import kernel
+
+GAP_MS = 300_000
+"""After a longer gap a counter starts anew: what it rose by meanwhile belongs to no interval (Prometheus' lookback)."""
+TRIAL_SAMPLES = 30
+"""An untyped series is a counter when none of so many first samples falls and at least half of them rise."""
+RING = 4
+"""So many scrapes of a histogram wait for members that arrive in other requests."""
+MISSES = 5
+"""After so many incomplete scrapes in a row a histogram's absent members no longer count as members."""
+
+
+class Role(IntEnum):
+    """What becomes of a series' samples."""
+
+    NEW = 0  # not decided yet
+    SKIPPED = 1
+    GAUGE = 2
+    COUNTER = 3
+    TRIAL = 4  # untyped: its first samples decide
+    GUESSED = 5  # a counter by behaviour
+    MEMBER = 6  # of a histogram or summary
+
+
+class Kind(IntEnum):
+    """What of a series is judged."""
+
+    VALUE = 0
+    RATE = 1
+    MEAN = 2
+    P99 = 3
+
+
+NONE = -1
+"""The slot of a signal that was constant so far."""
+LIMITED = -2
+"""The slot of a signal that found no room."""
+PROVISIONAL = 1 << 30
+"""A slot given out inside the kernel, before the bank has reserved it: this plus its position among the births."""
+
+
+class Tracks(NamedTuple):
+    """What is kept per series; every array is (series,).
+
+    t, v: latest sample used. n, t0: how many samples (of a counter: zero rates) were constant, and since when (ms).
+    rises: how often an untyped series rose. slot: of a MEMBER its place among the members.
+    """
+
+    role: NDArray[np.int8]
+    slot: Ids
+    t: Times
+    v: Values
+    n: Ids
+    rises: Ids
+    t0: Times
+
+
+class Families(NamedTuple):
+    """Histograms and summaries: (family,) arrays, (member,) arrays, and scrapes that wait, (RING, ...).
+
+    Members of a family are adjacent: buckets in order of `le`, then sum and count. t: the times that wait, ascending,
+    the first `waiting` of them. got: how many members reported each. base_t: the scrape that deltas start at, NEVER =
+    none. done_t: the latest scrape used or given up. slot: (3, family) of rate, mean, p99.
+    """
+
+    start: Ids
+    buckets: Ids
+    end: Ids
+    sum_at: Ids  # member, -1 = none
+    count_at: Ids
+    alive_n: Ids
+    waiting: Ids
+    misses: Ids
+    t: Times
+    got: Ids
+    base_t: Times
+    done_t: Times
+    slot: Ids
+    n: Ids
+    t0: Times
+    owner: Ids  # from here on (member,)
+    le: Values
+    base: Values
+    alive: NDArray[np.bool_]
+    v: Values
+    has: NDArray[np.bool_]
+
+
+class Out(NamedTuple):
+    """Where the kernel writes: signals, births of slots, and counters (signals, births, room).
+
+    birth: (k, 7) = series or family, whether a family, kind, n, t_first, t_last of the constant before it (n = 0:
+    none), slot that it replaces or -1. birth_value: the constant.
+    """
+
+    slot: Ids
+    t: Times
+    value: Values
+    birth: Times
+    birth_value: Values
+    tally: Times
+
+
+def new_tracks(n: int) -> Tracks:
+    """Tracks of `n` series that nobody has seen."""
+    return Tracks(
+        role=np.zeros(n, np.int8),
+        slot=np.full(n, NONE, np.int32),
+        t=np.full(n, NEVER),
+        v=np.full(n, np.nan),
+        n=np.zeros(n, np.int32),
+        rises=np.zeros(n, np.int32),
+        t0=np.full(n, NEVER),
+    )
+
+
+def new_families(families: int, members: int) -> Families:
+    """Columns for so many families and members, all empty."""
+
+    def ints(fill: int = 0) -> Ids:
+        return np.full(families, fill, np.int32)
+
+    def times() -> Times:
+        return np.full(families, NEVER)
+
+    return Families(
+        start=ints(),
+        buckets=ints(),
+        end=ints(),
+        sum_at=ints(-1),
+        count_at=ints(-1),
+        alive_n=ints(),
+        waiting=ints(),
+        misses=ints(),
+        t=np.full((RING, families), NEVER),
+        got=np.zeros((RING, families), np.int32),
+        base_t=times(),
+        done_t=times(),
+        slot=np.full((3, families), NONE, np.int32),
+        n=ints(),
+        t0=times(),
+        owner=np.zeros(members, np.int32),
+        le=np.full(members, np.nan),
+        base=np.full(members, np.nan),
+        alive=np.zeros(members, np.bool_),
+        v=np.full((RING, members), np.nan),
+        has=np.zeros((RING, members), np.bool_),
+    )
+
+
+def new_out(samples: int, members: int, room: int) -> Out:
+    """Room for everything that so many samples, `members` of them of families, may bring forth."""
+    cap = samples + (3 * RING - 1) * members
+    births = min(cap, samples + 2 * members, max(room, 0) + samples)
+    out = (np.empty(cap, np.int32), np.empty(cap, np.int64), np.empty(cap))
+    return Out(*out, np.empty((births, 7), np.int64), np.empty(births), np.array([0, 0, room], np.int64))
+
+
+@kernel
+def count_roles(sid: Ids, role: NDArray[np.int8]) -> tuple[int, int]:
+    """How many samples are of undecided series, and how many of members of families."""
+    new = 0
+    members = 0
+    for i in range(len(sid)):
+        r = role[sid[i]]
+        new += r == 0
+        members += r == 6
+    return new, members
+
+
+@kernel
+def route_samples(
+    sid: Ids, t: Times, value: Values, bits: NDArray[np.uint64], tracks: Tracks, families: Families, out: Out
+) -> None:
+    """Takes samples in order of arrival, writes the signals they complete and the slots these need.
+
+    bits: the values' bit patterns, for the staleness marker. A sample not newer than its series' latest is left out.
+    """
+    for i in range(len(sid)):
+        s = sid[i]
+        role = tracks.role[s]
+        if role <= 1 or t[i] <= tracks.t[s]:
+            continue
+        x = value[i]
+        if not np.isfinite(x):
+            if bits[i] == STALE_BITS:
+                _end(s, t[i], role, tracks, families)
+            continue
+        if role == 2:
+            slot = tracks.slot[s]
+            if slot >= 0:
+                _emit(out, slot, t[i], x)
+            elif slot == NONE:
+                _until_changed(s, t[i], x, tracks, out)
+        elif role == 3:
+            _count(s, t[i], x, tracks, out)
+        elif role == 4:
+            _try(s, t[i], x, tracks, out)
+        elif role == 5:
+            _guess(s, t[i], x, tracks, out)
+        else:
+            _collect(tracks.slot[s], t[i], x, families, out)
+        tracks.t[s] = t[i]
+
+
+@kernel
+def _emit(out: Out, slot: int, t: int, value: float) -> None:
+    k = out.tally[0]
+    out.slot[k] = slot
+    out.t[k] = t
+    out.value[k] = value
+    out.tally[0] = k + 1
+
+
+@kernel
+def _birth(
+    out: Out, target: int, of_family: int, kind: int, n: int, t0: int, t1: int, value: float, replaced: int
+) -> int:
+    if replaced < 0:
+        if out.tally[2] <= 0:
+            return LIMITED
+        out.tally[2] -= 1
+    k = out.tally[1]
+    out.birth[k, 0] = target
+    out.birth[k, 1] = of_family
+    out.birth[k, 2] = kind
+    out.birth[k, 3] = n
+    out.birth[k, 4] = t0
+    out.birth[k, 5] = t1
+    out.birth[k, 6] = replaced
+    out.birth_value[k] = value
+    out.tally[1] = k + 1
+    return PROVISIONAL + int(k)
+
+
+@kernel
+def _end(s: int, t: int, role: int, tracks: Tracks, families: Families) -> None:
+    tracks.t[s] = t
+    if role == 6:
+        _leave(tracks.slot[s], families)
+    elif role != 2:
+        tracks.v[s] = np.nan  # the counter's next sample starts anew
+
+
+@kernel
+def _until_changed(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
+    if tracks.n[s] == 0:
+        tracks.t0[s] = t
+    elif x != tracks.v[s]:
+        slot = _birth(out, s, 0, 0, tracks.n[s], tracks.t0[s], tracks.t[s], tracks.v[s], -1)
+        tracks.slot[s] = slot
+        if slot >= 0:
+            _emit(out, slot, t, x)
+    tracks.n[s] += 1
+    tracks.v[s] = x
+
+
+@kernel
+def _count(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
+    before = tracks.v[s]
+    tracks.v[s] = x
+    dt = t - tracks.t[s]
+    if np.isnan(before) or dt > GAP_MS:
+        return
+    rise = x - before if x >= before else x  # a counter that fell has restarted at zero
+    slot = _rate_slot(out, rise, t, s, 0, tracks.slot, tracks.n, tracks.t0, tracks.t[s])
+    if slot >= 0:
+        _emit(out, slot, t, rise * 1000.0 / dt)
+
+
+@kernel
+def _rate_slot(out: Out, rise: float, t: int, at: int, of_family: int, slot: Ids, n: Ids, t0: Times, last: int) -> int:
+    """The slot of a rate: none while it has always been zero."""
+    if slot[at] != NONE:
+        return int(slot[at])
+    if rise == 0.0:
+        if n[at] == 0:
+            t0[at] = t
+        n[at] += 1
+        return NONE
+    slot[at] = _birth(out, at, of_family, 1, n[at], t0[at], last, 0.0, -1)
+    return int(slot[at])
+
+
+@kernel
+def _try(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
+    n = tracks.n[s]
+    before = tracks.v[s]
+    if n == 0 or np.isnan(before):
+        tracks.t0[s] = t if n == 0 else tracks.t0[s]
+        tracks.n[s] = n + 1
+        tracks.v[s] = x
+        return
+    if x == before and (n < TRIAL_SAMPLES or tracks.rises[s] == 0):
+        tracks.n[s] = n + 1
+    elif x >= before >= 0.0 and n < TRIAL_SAMPLES:
+        tracks.rises[s] += 1
+        tracks.n[s] = n + 1
+        tracks.v[s] = x
+    elif x >= before >= 0.0 and 2 * tracks.rises[s] >= n - 1:
+        tracks.role[s] = 5
+        tracks.n[s] = 0
+        _count(s, t, x, tracks, out)
+    else:
+        tracks.role[s] = 2
+        constant = n if tracks.rises[s] == 0 else 0
+        slot = _birth(out, s, 0, 0, constant, tracks.t0[s], tracks.t[s], before, -1)
+        tracks.slot[s] = slot
+        if slot >= 0:
+            _emit(out, slot, t, x)
+
+
+@kernel
+def _guess(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
+    before = tracks.v[s]
+    if not 0.5 * before < x < before:
+        _count(s, t, x, tracks, out)
+        return
+    # A counter restarts near zero; what falls a little was never one.
+    slot = _birth(out, s, 0, 0, 0, t, t, 0.0, tracks.slot[s])
+    tracks.role[s] = 2
+    tracks.slot[s] = slot
+    if slot >= 0:
+        _emit(out, slot, t, x)
+
+
+@kernel
+def _leave(m: int, families: Families) -> None:
+    f = families.owner[m]
+    families.base_t[f] = NEVER
+    if families.alive[m]:
+        families.alive[m] = False
+        families.alive_n[f] -= 1
+    for p in range(families.waiting[f]):
+        if families.has[p, m]:
+            families.has[p, m] = False
+            families.got[p, f] -= 1
+    if families.alive_n[f] == 0:
+        families.waiting[f] = 0
+
+
+@kernel
+def _collect(m: int, t: int, x: float, families: Families, out: Out) -> None:
+    f = families.owner[m]
+    if not families.alive[m]:  # it is back, or its family has just grown: deltas need a common start
+        families.alive[m] = True
+        families.alive_n[f] += 1
+        families.base_t[f] = NEVER
+    if t <= families.done_t[f]:
+        return
+    p = _place(f, t, families)
+    if p < 0:
+        return
+    families.v[p, m] = x
+    families.has[p, m] = True
+    families.got[p, f] += 1
+    if families.got[p, f] < families.alive_n[f]:
+        return
+    for _ in range(p):  # every member is past these: they stay incomplete
+        _pop(f, families)
+    _finish(f, families, out)
+    _pop(f, families)
+    families.misses[f] = 0
+
+
+@kernel
+def _place(f: int, t: int, families: Families) -> int:
+    """The place of a scrape among those that wait, made when there is none; -1 when it is too late."""
+    p = families.waiting[f]
+    while p > 0 and families.t[p - 1, f] >= t:
+        p -= 1
+    if p < families.waiting[f] and families.t[p, f] == t:
+        return int(p)
+    if families.waiting[f] == RING:
+        if p == 0:
+            return -1
+        _give_up(f, families)
+        p -= 1
+    last = families.waiting[f]
+    for q in range(last, p, -1):
+        families.t[q, f] = families.t[q - 1, f]
+        families.got[q, f] = families.got[q - 1, f]
+        for m in range(families.start[f], families.end[f]):
+            families.v[q, m] = families.v[q - 1, m]
+            families.has[q, m] = families.has[q - 1, m]
+    families.t[p, f] = t
+    families.got[p, f] = 0
+    for m in range(families.start[f], families.end[f]):
+        families.has[p, m] = False
+    families.waiting[f] = last + 1
+    return int(p)
+
+
+@kernel
+def _give_up(f: int, families: Families) -> None:
+    """Drops the oldest waiting scrape: its increase goes into the next complete one."""
+    families.misses[f] += 1
+    if families.misses[f] >= MISSES:
+        families.misses[f] = 0
+        families.base_t[f] = NEVER
+        families.alive_n[f] = 0
+        for m in range(families.start[f], families.end[f]):
+            seen = False
+            for p in range(families.waiting[f]):
+                seen |= families.has[p, m]
+            families.alive[m] = seen
+            families.alive_n[f] += seen
+    _pop(f, families)
+
+
+@kernel
+def _pop(f: int, families: Families) -> None:
+    families.done_t[f] = families.t[0, f]
+    families.waiting[f] -= 1
+    for p in range(families.waiting[f]):
+        families.t[p, f] = families.t[p + 1, f]
+        families.got[p, f] = families.got[p + 1, f]
+        for m in range(families.start[f], families.end[f]):
+            families.v[p, m] = families.v[p + 1, m]
+            families.has[p, m] = families.has[p + 1, m]
+
+
+@kernel
+def _finish(f: int, families: Families, out: Out) -> None:
+    """The signals of the oldest waiting scrape, which is complete."""
+    t = families.t[0, f]
+    dt = t - families.base_t[f]
+    if families.base_t[f] != NEVER and dt <= GAP_MS:
+        _signals(f, t, dt, families, out)
+    families.base_t[f] = t
+    for m in range(families.start[f], families.end[f]):
+        if families.alive[m]:
+            families.base[m] = families.v[0, m]
+
+
+@kernel
+def _signals(f: int, t: int, dt: int, families: Families, out: Out) -> None:
+    last_bucket = families.start[f] + families.buckets[f] - 1
+    counted = families.count_at[f]
+    if (counted < 0 or not families.alive[counted]) and families.buckets[f] > 0 and families.le[last_bucket] == np.inf:
+        counted = last_bucket
+    if counted < 0 or not families.alive[counted]:
+        return
+    events = _delta(counted, families)
+    slot = _rate_slot(out, events, t, f, 1, families.slot[0], families.n, families.t0, families.base_t[f])
+    if slot >= 0:
+        _emit(out, slot, t, events * 1000.0 / dt)
+    if events <= 0.0:
+        return  # nothing happened: neither a mean nor a quantile exists
+    summed = families.sum_at[f]
+    if summed >= 0 and families.alive[summed]:
+        _family_signal(f, 2, t, _delta(summed, families) / events, families, out)
+    p99 = _quantile(0.99, families.start[f], last_bucket, families)
+    if np.isfinite(p99):
+        _family_signal(f, 3, t, p99, families, out)
+
+
+@kernel
+def _family_signal(f: int, kind: int, t: int, value: float, families: Families, out: Out) -> None:
+    if families.slot[kind - 1, f] == NONE:
+        families.slot[kind - 1, f] = _birth(out, f, 1, kind, 0, t, t, 0.0, -1)
+    if families.slot[kind - 1, f] >= 0:
+        _emit(out, families.slot[kind - 1, f], t, value)
+
+
+@kernel
+def _delta(m: int, families: Families) -> float:
+    now = families.v[0, m]
+    return float(now - families.base[m] if now >= families.base[m] else now)
+
+
+@kernel
+def _quantile(q: float, first: int, last: int, families: Families) -> float:
+    """The quantile of the events since the base, linear inside a bucket, as Prometheus' histogram_quantile has it."""
+    if last <= first or families.le[last] != np.inf or not families.alive[last]:
+        return np.nan
+    total = 0.0
+    for m in range(first, last + 1):
+        if families.alive[m]:
+            total = max(total, _delta(m, families))
+    if total <= 0.0:
+        return np.nan
+    rank = q * total
+    below = 0.0  # cumulative count, and bound, of the bucket before; made monotonic, members may race
+    bound = 0.0
+    is_first = True
+    for m in range(first, last):
+        if not families.alive[m]:
+            continue
+        upto = max(below, _delta(m, families))
+        if upto >= rank and upto > below:
+            if is_first and families.le[m] <= 0.0:
+                return float(families.le[m])
+            return float(bound + (families.le[m] - bound) * (rank - below) / (upto - below))
+        below = upto
+        bound = families.le[m]
+        is_first = False
+    return np.nan if is_first else bound
