@@ -164,9 +164,12 @@ class Catalogue:
 
 
 def take_types(catalogue: Catalogue, types: Iterable[tuple[str, MetricType]]) -> None:
-    """Notes what a source says of its metrics."""
+    """Notes what a source says of its metrics; of `max_series` names at most, later ones stay unknown."""
     with catalogue.lock:
-        catalogue.types.update((m, t) for m, t in types if t is not MetricType.UNKNOWN)
+        known = catalogue.types
+        for metric, kind in types:
+            if kind is not MetricType.UNKNOWN and (metric in known or len(known) < catalogue.max_series):
+                known[metric] = kind
 
 
 @kernel
