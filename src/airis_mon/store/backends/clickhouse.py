@@ -22,6 +22,7 @@ from airis_mon.store.migrate import fill, migrate, templates
 from airis_mon.store.native import block, fixed, low_cardinality, read, text, text_map
 from airis_mon.store.order import SeriesOrder
 from airis_mon.store.pieces import collapse, pieces
+from airis_mon.store.rollups import Rollup, Rollups
 from airis_mon.store.selectors import condition
 
 HOUR_MS = 3_600_000
@@ -32,16 +33,20 @@ _SERIES = ("tenant", "metric", "fp", "labels", "first_seen", "last_seen")
 _FACT = ("value", "score", "onset", "level", "expected", "lower", "upper")
 _ANOMALY = ("tenant", "fp", "signal", "ts", "labels", *_FACT, "feature")
 _SERIES_PAGE = 50_000
-_WITHIN = """tenant = {tenant:String} AND ts BETWEEN
-    fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND fromUnixTimestamp64Milli({end:Int64}, 'UTC')"""
 # The order is the table's, so that the engine merges its parts instead of sorting.
 _SELECT_SAMPLES = """SELECT fp, toUnixTimestamp64Milli(ts) AS t, value FROM samples
-    WHERE {within} ORDER BY tenant, metric, samples.fp, ts {tail}"""
+    WHERE {within} AND tenant = {{tenant:String}} AND ts BETWEEN
+        fromUnixTimestamp64Milli({{start:Int64}}, 'UTC') AND fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
+    ORDER BY tenant, metric, samples.fp, ts {tail}"""
 # `s.`: without it the alias `t` or `value` would be taken for the column.
 _SELECT_LAST = """SELECT fp, toUnixTimestamp64Milli(max(s.ts)) AS t, argMax(s.value, s.ts) AS value FROM samples AS s
-    WHERE {within} GROUP BY fp ORDER BY fp {tail}"""
+    WHERE {within} AND tenant = {{tenant:String}} AND ts BETWEEN
+        fromUnixTimestamp64Milli({{start:Int64}}, 'UTC') AND fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
+    GROUP BY fp ORDER BY fp {tail}"""
 _SELECT_ANOMALIES = """SELECT fp, labels, signal, toUnixTimestamp64Milli(ts), {columns}, feature FROM anomalies FINAL
-    WHERE {within} AND score >= {{min_score:Float64}} ORDER BY ts DESC, score DESC, fp, signal {tail}"""
+    WHERE {within} AND tenant = {{tenant:String}} AND ts BETWEEN
+        fromUnixTimestamp64Milli({{start:Int64}}, 'UTC') AND fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
+    AND score >= {{min_score:Float64}} ORDER BY ts DESC, score DESC, fp, signal {tail}"""
 _SELECT_SERIES = """SELECT fp, any(labels) AS pairs,
     toUnixTimestamp64Milli(min(first_seen)) AS first, toUnixTimestamp64Milli(max(last_seen)) AS last
     FROM series WHERE tenant = {{tenant:String}} AND ({where})
@@ -95,6 +100,7 @@ class ClickHouse:
         self._writing = threading.Lock()
         self._order = SeriesOrder()
         self._ordered: Catalogue | None = None
+        self._rollups = Rollups(self._numbers, self._execute)
 
     def open(self) -> None:
         """Connects, creates or migrates the schema. Raises StoreError in words a user can act on."""
@@ -150,6 +156,7 @@ class ClickHouse:
                 self._order, self._ordered = SeriesOrder(), catalogue
             body = self._encode(catalogue, batch)
             self._insert("samples", _SAMPLE, body, "Native", token)
+        self._rollups.note(batch.t)
 
     def _encode(self, catalogue: Catalogue, batch: Batch) -> bytes:
         self._order.follow(catalogue)
@@ -233,7 +240,7 @@ class ClickHouse:
         return collapse(self._select(_SELECT_LAST, fps, before - window + 1, before))
 
     def _select(self, sql: str, fps: Sequence[int] | None, start: int, end: int, tail: str = "") -> list[Any]:
-        return self._numbers(sql.format(within=_within(fps), tail=tail), _span(start, end))
+        return self._numbers(sql.format(within=_one_of(fps), tail=tail), _span(start, end))
 
     def _numbers(self, sql: str, parameters: dict[str, Any]) -> list[Any]:
         with self._clients.client() as client:
@@ -243,10 +250,22 @@ class ClickHouse:
         self, fps: Sequence[int] | None, start: int, end: int, min_score: float = 0.0, limit: int = 1000
     ) -> list[Anomaly]:
         """Anomalies within [start, end], newest first; `fps` None = of all series."""
-        sql = _SELECT_ANOMALIES.format(within=_within(fps), columns=", ".join(_FACT), tail=f"LIMIT {int(limit)}")
+        sql = _SELECT_ANOMALIES.format(within=_one_of(fps), columns=", ".join(_FACT), tail=f"LIMIT {int(limit)}")
         with self._clients.client() as client:
             found = client.query(sql, _span(start, end) | self._mine | {"min_score": float(min_score)}).result_rows
         return [Anomaly(fp, tuple(labels.items()), *rest) for fp, labels, *rest in found]
+
+    def maintain(self, now: int) -> None:
+        """What is due from time to time: rollups of the windows that have closed by `now` (ms)."""
+        self._rollups.maintain(now)
+
+    def rebuild_rollups(self, start: int, end: int) -> None:
+        """Builds the rollups of [start, end) from the samples again; they replace what was there."""
+        self._rollups.rebuild(start, end)
+
+    def rollups(self, fps: Sequence[int] | None, start: int, end: int, resolution_ms: int) -> Rollup:
+        """Windows of five minutes, or of an hour from `resolution_ms` of an hour on, that begin within [start, end]."""
+        return self._rollups.load(_one_of(fps), _span(start, end), resolution_ms)
 
     def size(self) -> tuple[int, int]:
         """(bytes on disk of all tables, stored samples, repeated ones included)."""
@@ -256,6 +275,10 @@ class ClickHouse:
             self._named(),
         )
         return int(disk[0]), int(rows[0])
+
+    def _execute(self, sql: str, parameters: dict[str, Any]) -> None:
+        with self._clients.client() as client:
+            client.command(sql, parameters | self._mine)
 
     def _adjust(self, client: Any) -> None:
         """Brings tables of an earlier start to the settings of this one."""
@@ -289,11 +312,11 @@ def _limits(memory_bytes: int) -> dict[str, Any]:
     }
 
 
-def _within(fps: Sequence[int] | None) -> str:
-    """A condition on tenant, time and fp; integers cannot carry anything else, so they stand in the text."""
+def _one_of(fps: Sequence[int] | None) -> str:
+    """A condition on fp; integers cannot carry anything else, so they stand in the text."""
     if fps is None:
-        return _WITHIN
-    return f"{_WITHIN} AND fp IN ({','.join([str(int(fp)) for fp in fps])})" if len(fps) else f"{_WITHIN} AND 0"
+        return "1"
+    return f"fp IN ({','.join([str(int(fp)) for fp in fps])})" if len(fps) else "0"
 
 
 def _span(start: int, end: int) -> dict[str, Any]:
