@@ -84,7 +84,11 @@ class Store(Section, frozen=True):
             secret=True,
         ),
     ] = ""
+    cluster: Annotated[
+        str, doc("Cluster of the ClickHouse server on which tables are replicated and distributed. Empty: none.")
+    ] = ""
     retention_days: Annotated[int, doc("Days for which raw samples are kept.", ge=1)] = 15
+    history_days: Annotated[int, doc("Days for which anomalies and hourly values are kept.", ge=1)] = 400
     memory_bytes: Annotated[int, doc("Memory the embedded store may take.", ge=256 * MIB)] = 1024 * MIB
     durability: Annotated[
         Literal["process", "fsync"],
@@ -128,7 +132,7 @@ class Limits(Section, frozen=True):
 
     max_series: Annotated[int, doc("Different series taken in; samples of further ones are refused.", ge=1)] = 1_000_000
     max_labels: Annotated[int, doc("Labels of one series, its name included.", ge=1)] = 64
-    max_label_bytes: Annotated[int, doc("Bytes of one label's name or value.", ge=16)] = 4096
+    max_label_bytes: Annotated[int, doc("Bytes of all labels of one series together.", ge=16)] = 4096
     max_future_s: Annotated[float, doc("How far a sample's time may lie ahead of this host's clock.", ge=0)] = 600
 
 
@@ -162,9 +166,10 @@ class Detect(Section, frozen=True):
     snapshot_interval_s: Annotated[
         float, doc("Longest time between two snapshots of what the detector learned.", gt=0, le=600)
     ] = 600
-    keep_snapshots: Annotated[
-        int, doc("Snapshots that are kept; older history is drawn by learning again from the oldest.", ge=1)
-    ] = 24
+    keep_snapshots_s: Annotated[
+        float, doc("How long every snapshot is kept; history is drawn from the nearest one.", ge=0)
+    ] = 7200
+    keep_hourly_s: Annotated[float, doc("How long one snapshot of each hour is kept.", ge=0)] = 86_400
 
 
 class Host(Section, frozen=True):
@@ -172,6 +177,11 @@ class Host(Section, frozen=True):
 
     enabled: Annotated[bool, doc("Whether this host's processors, memory, disks and networks are watched.")] = True
     interval_s: Annotated[float, doc("Time between two readings.", ge=0.1)] = 5
+    process_interval_s: Annotated[float, doc("Time between two walks over all processes, which cost most.", ge=0.1)] = (
+        15
+    )
+    instance: Annotated[str, doc("Label instance of this host. Empty: its host name.")] = ""
+    labels: Annotated[dict[str, str], doc("Labels added to every series of this host.")] = {}
 
 
 class Scrape(Section, frozen=True):
@@ -185,6 +195,19 @@ class Scrape(Section, frozen=True):
     labels: Annotated[dict[str, str], doc("Labels added to every series of the group.")] = {}
     metrics_path: Annotated[str, doc("Path of the exposition.", pattern="^/")] = "/metrics"
     scheme: Annotated[Literal["http", "https"], doc("How targets are reached.")] = "http"
+    params: Annotated[dict[str, str], doc("Query parameters of the request.")] = {}
+    honor_timestamps: Annotated[
+        bool, doc("Whether times that a page gives are kept; such samples get no staleness markers.")
+    ] = True
+    username: Annotated[str, doc("User of basic authentication.")] = ""
+    password: Annotated[str, doc("Password of basic authentication.", secret=True)] = ""
+    password_file: Annotated[str, doc("File with that password, read at every scrape, so that it may change.")] = ""
+    bearer_token: Annotated[str, doc("Token of the Authorization header.", secret=True)] = ""
+    bearer_token_file: Annotated[str, doc("File with that token, read at every scrape, so that it may change.")] = ""
+    ca_file: Annotated[str, doc("Certificates that targets are checked with. Empty: the system's.")] = ""
+    cert_file: Annotated[str, doc("Our certificate, for targets that ask for one.")] = ""
+    key_file: Annotated[str, doc("Key of our certificate.")] = ""
+    verify_tls: Annotated[bool, doc("Whether a target's certificate is checked.")] = True
     honor_labels: Annotated[
         bool, doc("Whether a target's own labels win over ours; otherwise they are renamed to exported_<name>.")
     ] = False
@@ -234,6 +257,11 @@ class Writeback(Section, frozen=True):
         str, doc("Remote write address that receives the scores. Empty: they are not sent.", secret=True)
     ] = ""
     interval_s: Annotated[float, doc("Time between two sendings.", ge=1)] = 15
+    labels: Annotated[dict[str, str], doc("Labels added to every series that is sent.")] = {}
+    username: Annotated[str, doc("User of basic authentication.")] = ""
+    password: Annotated[str, doc("Password of basic authentication.", secret=True)] = ""
+    bearer_token: Annotated[str, doc("Token of the Authorization header.", secret=True)] = ""
+    ca_file: Annotated[str, doc("Certificates that the receiver is checked with. Empty: the system's.")] = ""
 
     def __post_init__(self) -> None:
         check_url("url", self.url, ("http", "https"))
