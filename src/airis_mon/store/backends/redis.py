@@ -1,0 +1,87 @@
+"""Redis: limits that several servers share. What it cannot do for a while is done in this process, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from airis_mon.errors import ConfigError, Transient
+from airis_mon.resilience.ratelimit import Decision, LocalRateLimiter, Rate, SharedRateLimiter
+
+# The algorithm of `resilience/ratelimit.py` in one atomic step with the server's clock. Times are microseconds since
+# 2026: small enough for a double to be exact far below one. Lua's own number formatting keeps 14 digits, hence %.3f.
+# The thousandth of a step forgives rounding when the limit does not divide the period.
+TAKE = """
+local clock = redis.call('TIME')
+local now = (clock[1] - 1767225600) * 1000000 + clock[2]
+local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local step = window / limit
+local arrival = math.min(math.max(tonumber(redis.call('GET', KEYS[1]) or now), now), now + window)
+local allowed = arrival + step - now <= window + step / 1000
+if allowed then
+  arrival = arrival + step
+  redis.call('SET', KEYS[1], string.format('%.3f', arrival), 'PX', math.ceil((arrival - now) / 1000))
+end
+local ahead = arrival - now
+local left = math.floor((window - ahead) / step + 0.001)
+return {allowed and 1 or 0, left, math.ceil(ahead), allowed and 0 or math.ceil(ahead + step - window)}
+"""
+FAILURES = (RedisError, OSError, TimeoutError)
+
+
+class Redis:
+    """One connection pool. No failure of it stops a request: every part has its stand-in in this process.
+
+    url: redis://, rediss:// or unix://. clock: seconds, monotonic. timeout_s: how long one question may take. note:
+    told of each failure by the name of the part.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float],
+        timeout_s: float = 0.25,
+        note: Callable[[str, Exception], None] = lambda _part, _error: None,
+    ) -> None:
+        # Its own retries would hold a request for seconds; ours is the stand-in.
+        never = Retry(NoBackoff(), 0)
+        try:
+            self._client = aioredis.Redis.from_url(
+                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=never
+            )
+        except ValueError:
+            raise ConfigError("redis.url is not a Redis URL such as redis://host:6379/0") from None
+        self._clock, self._note = clock, note
+        self._take = self._client.register_script(TAKE)
+
+    def limiter(self, name: str, rate: Rate) -> SharedRateLimiter:
+        """A limiter whose counts all servers with this Redis share under `name`."""
+
+        async def ask(key: str) -> Decision:
+            found = await self._take(keys=[f"airis:limit:{name}:{key}"], args=[rate.limit, rate.period_s * 1_000_000])
+            allowed, remaining, ahead_us, wait_us = (int(part) for part in found)
+            return Decision(allowed == 1, rate.limit, remaining, ahead_us / 1e6, wait_us / 1e6)
+
+        return SharedRateLimiter(
+            ask,
+            LocalRateLimiter(rate),
+            failures=FAILURES,
+            clock=self._clock,
+            note=lambda error: self._note(f"limit.{name}", error),
+        )
+
+    async def ping(self) -> None:
+        """Raises Transient when the server does not answer."""
+        try:
+            await self._client.ping()
+        except FAILURES as error:
+            raise Transient(f"Redis does not answer: {error}") from error
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        await self._client.aclose()
