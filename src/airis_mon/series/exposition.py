@@ -134,16 +134,19 @@ class _Reading:
         return ended
 
     def _sample(self, number: int, line: bytes) -> None:
-        series, rest = split_line(line)
-        words = rest.partition(b" # ")[0].split() if self.is_open else rest.split()  # an exemplar is left out
-        if not 1 <= len(words) <= 2:
-            raise ValueError("a value must follow the series, then at most a timestamp")
-        t = self._time(words[1]) if len(words) > 1 else None
-        sid = self.page.sid(series)
+        words = line.rsplit(b" ", 2)
+        sid = self.page.sids.get(words[0])
+        if sid is None or len(words) < 3:  # not a known series, a value and a timestamp
+            series, rest = split_line(line)
+            words = [series, *(rest.partition(b" # ")[0] if self.is_open else rest).split()]  # without an exemplar
+            if not 2 <= len(words) <= 3:
+                raise ValueError("a value must follow the series, then at most a timestamp")
+        t = self._time(words[2]) if len(words) > 2 else None
+        sid = self.page.sid(words[0]) if sid is None else sid
         if t is not None and self.page.honor_timestamps:
             self.t[len(self.sid)] = t
         self.sid.append(sid)
-        self.value.append(words[0])
+        self.value.append(words[1])
         self.line.append(number)
 
     def _time(self, word: bytes) -> int:
