@@ -33,9 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"default: all of {', '.join(PARTS)}")
     parser.add_argument("--quick", action="store_true", help="a few minutes in all; results are not kept")
+    parser.add_argument("--results", action="store_true", help="measure nothing: print the table of the kept results")
     args = parser.parse_args(argv)
     if unknown := [p for p in args.parts if p not in PARTS]:
         parser.error(f"no part {unknown[0]!r}; there are {', '.join(PARTS)}")
+    if args.results:
+        print(table(kept(args.parts)))
+        return 0
     results = {}
     failed = False
     for part in args.parts or PARTS:
@@ -57,9 +61,15 @@ def run(part: str, *, quick: bool) -> dict[str, Any]:
     gc.collect()
     if not quick:
         RESULTS.mkdir(exist_ok=True)
-        kept = {"part": part, "command": f"python -m benchmarks {part}", **machine(), "result": result}
-        (RESULTS / f"{part}.json").write_text(json.dumps(rounded(kept), indent=1, sort_keys=False) + "\n")
+        file = {"part": part, "command": f"python -m benchmarks {part}", **machine(), "result": result}
+        (RESULTS / f"{part}.json").write_text(json.dumps(rounded(file), indent=1) + "\n")
     return result
+
+
+def kept(parts: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """The results on file, of all parts or some."""
+    files = {part: RESULTS / f"{part}.json" for part in parts or PARTS}
+    return {part: json.loads(file.read_text())["result"] for part, file in files.items() if file.exists()}
 
 
 def machine() -> dict[str, Any]:
