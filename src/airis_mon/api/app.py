@@ -1,6 +1,6 @@
 """The ASGI application: routes under a base path, the ecosystem's own paths beside them, guards around both.
 
-`mounted_app` is for somebody else's application: all its paths are relative to the mount. `served_app` is for our own
+`build` is for somebody else's application: all its paths are relative to the mount. `serve_app` is for our own
 server. Neither needs an ASGI lifespan: whoever owns the engine starts and stops it.
 """
 
@@ -18,7 +18,7 @@ from airis_mon.api import anomalies, events, health, metrics, pages, series, wri
 from airis_mon.api.auth import Authenticate, Identify, demand
 from airis_mon.api.engine import Engine
 from airis_mon.api.errors import handle
-from airis_mon.api.given import Bounds
+from airis_mon.api.given import Bounds, Streams
 from airis_mon.api.openapi import Site
 from airis_mon.api.ratelimit import Limits, RateLimit
 from airis_mon.api.shield import LOOPBACK, Shield
@@ -45,7 +45,7 @@ _ECOSYSTEM = (write.remote_write, write.otlp, metrics.exposition)
 _ROOT = (pages.index, pages.docs, pages.openapi, health.live, health.ready)
 
 
-def mounted_app(
+def build(
     engine: Engine,
     *,
     version: str,
@@ -53,17 +53,18 @@ def mounted_app(
     authenticate: Authenticate | None = None,
     limits: Limits | None = None,
     origins: tuple[str, ...] = (),
-) -> ASGIApp:
+) -> App:
     """The application for a mount: `/health`, `/metrics` ... and the ecosystem's paths under `/prom`.
 
     Hosts and origins are the business of the application that it is mounted in.
     """
     site = Site(version, base="", beside="/prom", is_keyed=authenticate is not None)
-    app = _limited(_application(engine, site, bounds), limits, site)
-    return Rooted(Shield(Identify(app, authenticate), None, origins, is_origin_checked=False))
+    streams = Streams()
+    app = _limited(_application(engine, site, bounds, streams), limits, site)
+    return App(Shield(Identify(app, authenticate), None, origins, is_origin_checked=False), streams)
 
 
-def served_app(
+def serve_app(
     engine: Engine,
     *,
     version: str,
@@ -73,25 +74,31 @@ def served_app(
     limits: Limits | None = None,
     hosts: tuple[str, ...] | None = LOOPBACK,
     origins: tuple[str, ...] = (),
-) -> ASGIApp:
+) -> App:
     """The application of our own server: ours under `base`, the ecosystem's paths at the root.
 
     With `authenticate` every route but the open ones demands a key; then `hosts` is best None. Without it the server
     must listen on the loopback address only, and answers only to the names in `hosts`.
     """
     site = Site(version, base=base, beside="", is_keyed=authenticate is not None)
-    app = _limited(_application(engine, site, bounds), limits, site)
-    return Rooted(Shield(Identify(app, authenticate), hosts, origins, is_origin_checked=not site.is_keyed))
+    streams = Streams()
+    app = _limited(_application(engine, site, bounds, streams), limits, site)
+    return App(Shield(Identify(app, authenticate), hosts, origins, is_origin_checked=not site.is_keyed), streams)
 
 
-class Rooted:
+class App:
     """Outermost: takes the mount's path off, so that everything inside sees paths relative to it.
 
     Hosts differ: some leave the mount's path in `path` and name it in `root_path`, some take it off themselves.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, streams: Streams) -> None:
         self.app = app
+        self._streams = streams
+
+    def close_streams(self) -> None:
+        """Ends open event streams, in the event loop's thread; a server that waits for its requests calls it first."""
+        self._streams.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the connection on; the mount's path is kept in its scope as `airis_mon.root`."""
@@ -107,7 +114,7 @@ class Rooted:
         await self.app(inner, receive, send)
 
 
-def _application(engine: Engine, site: Site, bounds: Bounds) -> ASGIApp:
+def _application(engine: Engine, site: Site, bounds: Bounds, streams: Streams) -> ASGIApp:
     return Litestar(
         [
             Router(site.base or "/", route_handlers=_NOUNS),
@@ -117,6 +124,7 @@ def _application(engine: Engine, site: Site, bounds: Bounds) -> ASGIApp:
         dependencies={
             "engine": Provide(lambda: engine, sync_to_thread=False),
             "bounds": Provide(lambda: bounds, sync_to_thread=False),
+            "streams": Provide(lambda: streams, sync_to_thread=False),
             "site": Provide(lambda: site, sync_to_thread=False),
         },
         exception_handlers={Exception: handle},

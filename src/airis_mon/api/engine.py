@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from airis_mon.detect.base import Floats
+from airis_mon.detect.coverage import Coverage
 from airis_mon.errors import Refusal
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.events.event import Event
@@ -59,8 +60,8 @@ class SeriesInfo(Protocol):
         """Value of the latest sample; NaN for a stale marker."""
 
     @property
-    def score(self) -> float | None:
-        """The highest score of the last minutes over its watched signals, 0..1; None when it is not watched."""
+    def score(self) -> float:
+        """The highest score of the last minutes over its watched signals, 0..1; means nothing without signals."""
 
     @property
     def signals(self) -> Sequence[str]:
@@ -99,54 +100,6 @@ class BandColumns(SampleColumns, Protocol):
         """One per time: (n,) 0..1."""
 
 
-class CoverageRow(Protocol):
-    """One series: watched by `signals`, or skipped for `reason`."""
-
-    @property
-    def fp(self) -> int:
-        """The fingerprint."""
-
-    @property
-    def labels(self) -> Labels:
-        """Sorted labels with `__name__`."""
-
-    @property
-    def signals(self) -> Sequence[str]:
-        """What of it is watched."""
-
-    @property
-    def reason(self) -> str:
-        """Why it is skipped, or why it is watched."""
-
-
-class Coverage(Protocol):
-    """What is watched and what is not."""
-
-    @property
-    def total(self) -> int:
-        """Known series."""
-
-    @property
-    def watched(self) -> int:
-        """Series with at least one watched signal."""
-
-    @property
-    def signals(self) -> int:
-        """Watched signals."""
-
-    @property
-    def reasons(self) -> Mapping[str, int]:
-        """Series by reason; the values add up to `total`."""
-
-    @property
-    def matched(self) -> int:
-        """Series that met the filters."""
-
-    @property
-    def rows(self) -> Sequence[CoverageRow]:
-        """One page of them, ordered by fingerprint."""
-
-
 class Subscription(Protocol):
     """One listener's bounded queue."""
 
@@ -176,7 +129,7 @@ class Engine(Protocol):
 
     @property
     def is_live(self) -> bool:
-        """False when the process should be restarted, and while it stops: open event streams end then."""
+        """False when only a restart would help."""
 
     @property
     def is_ready(self) -> bool:
@@ -187,15 +140,10 @@ class Engine(Protocol):
         """Why not, in words; empty when ready."""
 
     def health(self) -> Mapping[str, Any]:
-        """How the server is.
-
-        Keys: status (healthy, degraded, unhealthy), initialized, started, services (ollama, gemini,
-        knowledge_collector, mlops, analytics, monitoring -> bool), circuit_breaker_state (closed, open, half-open),
-        error_count, unique_errors, fallback_cache_size.
-        """
+        """How the server is: the fields of `schemas.Health` by their names in JSON, `timestamp` in ms."""
 
     def status(self) -> Mapping[str, Any]:
-        """What runs. Keys: initialized, started, services (as in `health`), cpu, memory, disk, network (per cent)."""
+        """What runs: the fields of `schemas.Status` by their names in JSON, both `timestamp` in ms."""
 
     def exposition(self) -> bytes:
         """Our own metrics in the text format."""
@@ -214,8 +162,8 @@ class Engine(Protocol):
     async def series_one(self, fp: int) -> SeriesInfo:
         """One series. Raises NotFound."""
 
-    async def samples(self, fp: int, start: int, end: int, max_points: int) -> SampleColumns:
-        """The first `max_points` samples within [start, end]. Raises NotFound."""
+    async def samples(self, fp: int, start: int, end: int, limit: int) -> SampleColumns:
+        """The first `limit` samples within [start, end]. Raises NotFound."""
 
     async def bands(self, fp: int, signal: str | None, start: int, end: int) -> BandColumns:
         """The bands of one signal (None: the only or first one). Raises NotFound when it is not watched."""

@@ -11,7 +11,7 @@ from litestar import WebSocket, get, websocket
 from litestar.response import Stream
 
 from airis_mon.api.engine import Engine
-from airis_mon.api.given import Req, TheBounds, TheEngine
+from airis_mon.api.given import Req, Streams, TheBounds, TheEngine, TheStreams
 from airis_mon.api.openapi import Doc
 from airis_mon.api.params import EVENT_NAMES, Query, query_of, whole
 from airis_mon.api.schemas import EventOut, event_out, now_ms, stamp
@@ -34,7 +34,7 @@ _EXAMPLE = (
     media_type="text/event-stream",
     opt={"doc": Doc(None, _EXAMPLE, params=(EVENT_NAMES, LAST_SEQ), media="text/event-stream")},
 )
-async def stream_events(request: Req, engine: TheEngine, bounds: TheBounds) -> Stream:
+async def stream_events(request: Req, engine: TheEngine, streams: TheStreams, bounds: TheBounds) -> Stream:
     """Events as they happen, as a stream (server-sent events); the same path takes WebSockets.
 
     A listener that comes back with `Last-Event-ID` (or `lastSeq`) hears what it missed, as far as it is remembered.
@@ -44,20 +44,23 @@ async def stream_events(request: Req, engine: TheEngine, bounds: TheBounds) -> S
     query = query_of(request)
     last = request.headers.get("last-event-id", "")
     last_seq = int(last) if last.isascii() and last.isdigit() else _last_seq(query)
+    heard = _heard(engine, streams, query[EVENT_NAMES], last_seq, bounds.heartbeat_s)
     return Stream(
-        _frames(engine, query[EVENT_NAMES], last_seq, bounds.heartbeat_s),
+        _frames(heard),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
 
 
 @websocket("/events")
-async def event_socket(socket: WebSocket[Any, Any, Any], engine: TheEngine, bounds: TheBounds) -> None:
+async def event_socket(
+    socket: WebSocket[Any, Any, Any], engine: TheEngine, streams: TheStreams, bounds: TheBounds
+) -> None:
     """Events as they happen, one JSON text message each; takes the same parameters as the stream."""
     await socket.accept()
     try:
         query = Query(socket.scope["query_string"], (EVENT_NAMES, LAST_SEQ))
-        heard = _heard(engine, query[EVENT_NAMES], _last_seq(query), bounds.heartbeat_s)
+        heard = _heard(engine, streams, query[EVENT_NAMES], _last_seq(query), bounds.heartbeat_s)
     except InputError as error:
         await socket.close(code=1008, reason=str(error)[:100])
         return
@@ -69,29 +72,22 @@ def _last_seq(query: Query) -> int | None:
 
 
 async def _heard(
-    engine: Engine, names: set[str] | None, last_seq: int | None, heartbeat_s: float
+    engine: Engine, streams: Streams, names: set[str] | None, last_seq: int | None, heartbeat_s: float
 ) -> AsyncIterator[EventOut]:
-    """Events until the engine stops; a heartbeat when none came for `heartbeat_s`, a notice when some were lost."""
+    """Events until the streams close; a heartbeat when none came for `heartbeat_s`, a notice when some were lost."""
     dropped = 0
     with engine.events.subscribe(names, last_seq) as subscription:
-        while engine.is_live:
-            try:
-                async with asyncio.timeout(heartbeat_s):
-                    event = await anext(subscription)
-            except TimeoutError:
-                yield EventOut(HEARTBEAT, stamp(now_ms()), {})
-                continue
+        while not streams.is_closing:
+            event = await streams.next(subscription, heartbeat_s)
             if subscription.dropped > dropped:
                 yield EventOut(DROPPED, stamp(now_ms()), {"dropped": subscription.dropped - dropped})
                 dropped = subscription.dropped
-            yield event_out(event)
+            yield event_out(event) if event else EventOut(HEARTBEAT, stamp(now_ms()), {})
 
 
-async def _frames(
-    engine: Engine, names: set[str] | None, last_seq: int | None, heartbeat_s: float
-) -> AsyncIterator[bytes]:
+async def _frames(heard: AsyncIterator[EventOut]) -> AsyncIterator[bytes]:
     yield f"retry: {RETRY_MS}\n\n".encode()
-    async for event in _heard(engine, names, last_seq, heartbeat_s):
+    async for event in heard:
         if event.name == HEARTBEAT:
             yield b": heartbeat\n\n"
             continue

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from litestar import Request
 from litestar.params import Dependency
 
-from airis_mon.api.engine import Engine
+from airis_mon.api.engine import Engine, Subscription
 from airis_mon.api.openapi import Site
+from airis_mon.events.event import Event
 
 Req = Request[Any, Any, Any]
 
@@ -24,8 +26,35 @@ class Bounds:
     heartbeat_s: float
 
 
+class Streams:
+    """The open event streams of one application: they would keep a server from stopping. Not for other threads."""
+
+    def __init__(self) -> None:
+        self.is_closing = False
+        self._waits: set[asyncio.Timeout] = set()
+
+    def close(self) -> None:
+        """Ends every stream, now and from now on."""
+        self.is_closing = True
+        for wait in self._waits:
+            wait.reschedule(0)
+
+    async def next(self, subscription: Subscription, timeout_s: float) -> Event | None:
+        """The next event; None after `timeout_s` without one, and when the streams close."""
+        try:
+            async with asyncio.timeout(0 if self.is_closing else timeout_s) as wait:
+                self._waits.add(wait)
+                try:
+                    return await anext(subscription)
+                finally:
+                    self._waits.discard(wait)
+        except TimeoutError:
+            return None
+
+
 TheEngine = Annotated[Engine, Dependency(skip_validation=True)]
 TheBounds = Annotated[Bounds, Dependency(skip_validation=True)]
+TheStreams = Annotated[Streams, Dependency(skip_validation=True)]
 TheSite = Annotated[Site, Dependency(skip_validation=True)]
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 from litestar import get
 
 from airis_mon.api.errors import HttpError
 from airis_mon.api.given import TheEngine
 from airis_mon.api.openapi import Doc
-from airis_mon.api.schemas import Health, Probe, Recovery, Services, Status, SystemMetrics, now_ms, stamp
+from airis_mon.api.schemas import Health, Probe, Status, stamp
 
 _SERVICES = {
     "ollama": False,
@@ -32,6 +36,8 @@ _HEALTH = {
         "fallbackCacheSize": 0,
     },
     "timestamp": _NOW,
+    "notReadyReason": "",
+    "notBuilt": ["ollama", "gemini", "knowledgeCollector", "mlops"],
 }
 _STATUS = {
     "initialized": True,
@@ -49,29 +55,14 @@ async def health(engine: TheEngine) -> Health:
 
     Answers 200 also when it is degraded or unhealthy: read `status`. Orchestrators ask /live and /ready.
     """
-    values = dict(engine.health())
-    services = Services(**values["services"])
-    working = [getattr(services, name) for name in Services.__struct_fields__]
-    recovery = Recovery(**{name: values[name] for name in Recovery.__struct_fields__})
-    return Health(
-        status=values["status"],
-        initialized=values["initialized"],
-        started=values["started"],
-        services=services,
-        healthy_services=sum(working),
-        total_services=len(working),
-        error_recovery_status=recovery,
-        timestamp=stamp(now_ms()),
-    )
+    return msgspec.convert(_dated(engine.health()), Health)
 
 
 @get("/status", opt={"doc": Doc(Status, _STATUS)})
 async def status(engine: TheEngine) -> Status:
     """What runs, and the load of this host in per cent."""
-    values = engine.status()
-    now = stamp(now_ms())
-    load = SystemMetrics(values["cpu"], values["memory"], values["disk"], values["network"], now)
-    return Status(values["initialized"], values["started"], Services(**values["services"]), load, now)
+    values = _dated(engine.status())
+    return msgspec.convert({**values, "systemMetrics": _dated(values["systemMetrics"])}, Status)
 
 
 @get("/live", opt={"scope": None, "doc": Doc(Probe, _OK, errors=(503,))})
@@ -88,3 +79,7 @@ async def ready(engine: TheEngine) -> Probe:
     if not engine.is_ready:
         raise HttpError(503, engine.not_ready_reason, {"Retry-After": "1"})
     return Probe("ok")
+
+
+def _dated(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values, "timestamp": stamp(values["timestamp"])}

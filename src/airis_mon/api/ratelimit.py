@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
 
 from airis_mon.api.auth import CALLER, Principal
 from airis_mon.api.errors import Fault, retry_after, send_fault
-
-
-class Decision(Protocol):
-    """What a limiter says of one request; times are seconds from now."""
-
-    @property
-    def allowed(self) -> bool:
-        """Whether the request may pass."""
-
-    @property
-    def limit(self) -> int:
-        """Requests per window."""
-
-    @property
-    def remaining(self) -> int:
-        """Requests that would pass at once."""
-
-    @property
-    def reset_s(self) -> float:
-        """Until the whole limit is there again."""
-
-    @property
-    def retry_after_s(self) -> float:
-        """Until the next request would pass; 0 when this one did."""
-
-
-Take = Callable[[str, float], Awaitable[Decision]]
-"""Counts one request of a key at a time (epoch seconds); atomic."""
+from airis_mon.resilience.ratelimit import Decision, RateLimiter
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limiters: of an address without a key, of a holder of a key, of ingest, and of probes."""
+    """The limiters: of an address without a key, of the holder of a key, and of ingest."""
 
-    address: Take
-    principal: Take
-    ingest: Take
+    address: RateLimiter
+    principal: RateLimiter
+    ingest: RateLimiter
 
 
 class RateLimit:
@@ -99,10 +71,10 @@ class RateLimit:
         client = scope["client"]
         who = f"key:{caller.id}" if caller else f"address:{client[0] if client else 'unknown'}"
         if is_free:
-            return await self.limits.ingest(f"free:{who}", now)
+            return await self.limits.ingest.take(f"free:{who}", now)
         if scope.get("method") == "POST" and scope["path"] in self.ingest_paths:
-            return await self.limits.ingest(f"ingest:{who}", now)
-        return await (self.limits.principal if caller else self.limits.address)(who, now)
+            return await self.limits.ingest.take(f"ingest:{who}", now)
+        return await (self.limits.principal if caller else self.limits.address).take(who, now)
 
 
 def _headers(decision: Decision, now: float) -> list[tuple[bytes, bytes]]:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from airis_mon.api.engine import CoverageRow, SeriesInfo
+from airis_mon.api.engine import SeriesInfo
+from airis_mon.detect.coverage import CoverageItem
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.events.event import Event
 from airis_mon.series.labels import METRIC, hex_id, metric_of, series_name
@@ -88,6 +89,8 @@ class Health(Out):
     total_services: Count
     error_recovery_status: Recovery
     timestamp: Timestamp
+    not_ready_reason: Annotated[str, Meta(description="Why no samples are taken in; empty when they are")] = ""
+    not_built: Annotated[list[str], Meta(description="Services that this version does not have")] = []
 
 
 class SystemMetrics(Out):
@@ -225,6 +228,7 @@ class CoverageOut(Out):
     watched: bool
     signals: list[str]
     reason: str
+    description: Annotated[str, Meta(description="The reason in words, with what would change it")]
 
 
 class CoverageCounts(Out):
@@ -234,7 +238,7 @@ class CoverageCounts(Out):
     watched: Count
     skipped: Count
     signals: Count
-    reasons: Annotated[dict[str, Count], Meta(description="Series by reason")]
+    skipped_by_reason: Annotated[dict[str, Count], Meta(description="Skipped series by reason")]
     series: list[CoverageOut]
 
 
@@ -293,20 +297,14 @@ def series_out(info: SeriesInfo) -> SeriesOut:
         labels=labels,
         last_timestamp=None if info.last_t is None else stamp(info.last_t),
         last_value=info.last_value,
-        score=info.score,
+        score=info.score if info.signals else None,
         signals=list(info.signals),
     )
 
 
-def coverage_out(row: CoverageRow) -> CoverageOut:
+def coverage_out(item: CoverageItem) -> CoverageOut:
     """A row of the coverage as it stands in answers."""
-    return CoverageOut(
-        id=hex_id(row.fp),
-        name=series_name(row.labels),
-        watched=bool(row.signals),
-        signals=list(row.signals),
-        reason=row.reason,
-    )
+    return CoverageOut(hex_id(item.fp), item.name, item.is_watched, list(item.signals), item.reason, item.words)
 
 
 def anomaly_out(a: Anomaly) -> AnomalyOut:

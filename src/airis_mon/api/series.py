@@ -24,6 +24,7 @@ from airis_mon.api.schemas import (
     series_out,
     stamp,
 )
+from airis_mon.detect.coverage import REASONS
 from airis_mon.errors import InputError, Refusal
 
 MOST_SERIES = 10_000
@@ -35,9 +36,7 @@ OFFSET = whole("offset", "Leaves out so many first.", 0, 10_000_000, "narrow `ma
 MAX_POINTS = whole("maxPoints", "So many points at most.", 11_000, MOST_POINTS, "narrow start and end")
 SIGNAL = choice("signal", "Which watched signal of the series; without it the first one.", SIGNALS)
 WATCHED = choice("watched", "Only series that are watched, or only the others.", ("true", "false"))
-REASON: Param[str | None] = Param(
-    "reason", "Only series with this reason, as `reasons` lists them.", {"type": "string"}, "constant", str, None
-)
+REASON = choice("reason", "Only series with this reason.", tuple(REASONS))
 ID: Param[int] = Param(
     "series_id",
     "The series' id, as /series lists it.",
@@ -74,8 +73,17 @@ _COVERAGE = {
     "watched": 1,
     "skipped": 1,
     "signals": 1,
-    "reasons": {"gauge": 1, "constant": 1},
-    "series": [{"id": _ONE["id"], "name": _ONE["name"], "watched": True, "signals": ["value"], "reason": "gauge"}],
+    "skippedByReason": {"constant": 1},
+    "series": [
+        {
+            "id": _ONE["id"],
+            "name": _ONE["name"],
+            "watched": True,
+            "signals": ["value"],
+            "reason": "value",
+            "description": REASONS["value"],
+        }
+    ],
 }
 
 
@@ -179,10 +187,9 @@ async def get_coverage(request: Req, engine: TheEngine) -> CoverageAnswer:
     watched, offset, limit = query[WATCHED], query[OFFSET], query[LIMIT]
     is_watched = None if watched is None else watched == "true"
     found = await engine.coverage(query[MATCH], query[REASON], is_watched, offset, limit)
-    rows = [coverage_out(row) for row in found.rows[:limit]]
-    counts = CoverageCounts(
-        found.total, found.watched, found.total - found.watched, found.signals, dict(found.reasons), rows
-    )
+    rows = [coverage_out(item) for item in found.items]
+    skipped = sum(found.skipped.values())
+    counts = CoverageCounts(found.watched + skipped, found.watched, skipped, found.signals, dict(found.skipped), rows)
     page = Page(len(rows), limit, offset + len(rows) < found.matched, offset, found.matched)
     return CoverageAnswer(counts, page, timestamp=stamp(now_ms()))
 
