@@ -149,8 +149,8 @@ class Leases(Protocol):
 class Keys(Protocol):
     """API keys and the record of what was done to them."""
 
-    async def add_key(self, row: ApiKeyRow, actor: str) -> None:
-        """Stores a key. Raises Conflict when its id or hash is taken."""
+    async def add_key(self, key_id: str, name: str, digest: str, scopes: Sequence[str], actor: str) -> ApiKeyRow:
+        """Stores a key's hash and notes who made it. Raises Conflict when its id or hash is taken."""
 
     async def key_by_hash(self, digest: str) -> ApiKeyRow | None:
         """The key of a hash, revoked or not."""
@@ -159,7 +159,7 @@ class Keys(Protocol):
         """All keys, oldest first."""
 
     async def revoke_key(self, key_id: str, actor: str) -> None:
-        """Ends a key for good. Raises NotFound when no living key has this id."""
+        """Ends a key for good and notes who did. Raises NotFound when no living key has this id."""
 
     async def touch_keys(self, used_ms: Mapping[str, int]) -> None:
         """Notes when keys were last used, by key id."""

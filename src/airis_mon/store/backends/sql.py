@@ -271,12 +271,13 @@ class Sql:
 
     # -- keys and audit -----------------------------------------------------------------------------------------
 
-    async def add_key(self, row: ApiKeyRow, actor: str) -> None:
-        """Stores a key and notes who made it. Raises Conflict when its id or hash is taken."""
-        values = {c.name: getattr(row, c.name) for c in API_KEY.c} | {"scopes": list(row.scopes)}
+    async def add_key(self, key_id: str, name: str, digest: str, scopes: Sequence[str], actor: str) -> ApiKeyRow:
+        """Stores a key's hash and notes who made it. Raises Conflict when its id or hash is taken."""
+        values = {"id": key_id, "name": name, "hash": digest, "scopes": list(scopes), "created_ms": self._now()}
         async with self._transaction() as c:
-            await c.execute(sa.insert(API_KEY).values(values))
-            await self._note(c, actor, "key.created", row.id, {"name": row.name, "scopes": list(row.scopes)})
+            row = (await c.execute(sa.insert(API_KEY).values(values).returning(*API_KEY.c))).mappings().one()
+            await self._note(c, actor, "key.created", key_id, {"name": name, "scopes": list(scopes)})
+        return _key(row)
 
     async def key_by_hash(self, digest: str) -> ApiKeyRow | None:
         """The key of a hash, revoked or not."""
