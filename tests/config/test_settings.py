@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airis_mon.config.sections import Section
 from airis_mon.config.settings import Settings, load, redacted, schema
@@ -120,8 +122,7 @@ def test_a_secret_is_read_from_the_file_that_is_named(tmp_path, write):
 
 def test_a_secret_is_in_no_error_and_not_shown():
     assert "hunter2" not in fails(None, {"AIRIS_STORE__URL": "ftp://u:hunter2@h"})
-    settings = load(None, {"AIRIS_STORE__URL": "http://u:hunter2@h:8123/db"}, {}).settings
-    shown = redacted(settings)
+    shown = redacted(load(None, {"AIRIS_STORE__URL": "http://u:hunter2@h:8123/db"}, {}).settings)
     assert shown["store"]["url"] == "http://u:***@h:8123/db"
     assert shown["records"]["url"] == ""
     assert shown["server"]["port"] == 8765
@@ -163,3 +164,44 @@ def test_a_setting_cannot_be_changed_after_loading():
 
 def test_every_section_says_what_it_is():
     assert all(s.__doc__ and s.__doc__ != Section.__doc__ for s in Section.__subclasses__())
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+VALUES = st.recursive(
+    LEAVES, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3), max_leaves=6
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(schema())), VALUES, max_size=4))
+def test_any_value_is_taken_or_refused_by_name(flags):
+    try:
+        loaded = load(None, {}, flags)
+    except ConfigError as error:
+        assert any(path.partition(".")[0] in str(error) for path in flags)
+    else:
+        assert redacted(loaded.settings)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(schema())), st.text(max_size=20), max_size=4))
+def test_any_text_of_the_environment_is_taken_or_refused(texts):
+    environ = {f"AIRIS_{path.upper().replace('.', '__')}": text for path, text in texts.items()}
+    try:
+        load(None, environ, {})
+    except ConfigError as error:
+        assert any(f"environment {name}" in str(error) for name in environ)
+
+
+TABLES = st.dictionaries(
+    st.sampled_from(["job", "targets", "url", "url_file", "labels", "name", "query", "x", "password_file"]), VALUES
+)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["ingest.scrape", "ingest.clickhouse"]), st.lists(TABLES, max_size=3))
+def test_any_table_of_a_list_is_taken_or_refused_by_name(path, tables):
+    try:
+        load(None, {}, {path: tables})
+    except ConfigError as error:
+        assert path in str(error)

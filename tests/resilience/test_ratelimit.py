@@ -4,7 +4,7 @@ import threading
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airis_mon.resilience.ratelimit import Decision, LocalRateLimiter, Rate, SharedRateLimiter
@@ -70,6 +70,7 @@ class Model:
         return True
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 7),
     st.integers(1, 20),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airis_mon.errors import Permanent, Transient
@@ -105,6 +105,7 @@ async def test_cancelling_is_no_failure():
         await task
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.floats(0, 1), st.none() | st.floats(0, 1e4))
 def test_waits_lie_between_their_bounds(failure, chance, retry_after_s):
     backoff = Backoff()

@@ -42,6 +42,13 @@ class Server(Section, frozen=True):
         int, doc("Largest body of a bulk ingest request (remote write, OTLP), as sent.", ge=1024)
     ] = 64 * MIB
     max_json_bytes: Annotated[int, doc("Largest body of any other request.", ge=1024)] = 10 * MIB
+    allowed_hosts: Annotated[
+        list[str],
+        doc(
+            "Further names by which the server may be called while no keys are demanded; localhost always works. "
+            "Others are refused, because a web page could point a name of its own at this address."
+        ),
+    ] = []
     cors_origins: Annotated[
         list[str], doc("Origins of web pages that may call the API, such as https://grafana.example.org; * for any.")
     ] = []
@@ -80,7 +87,8 @@ class Store(Section, frozen=True):
     url: Annotated[
         str,
         doc(
-            "ClickHouse server, http(s)://user:password@host:8123/database. Empty: an embedded store under data_dir.",
+            "ClickHouse server, http(s)://user:password@host:8123/database, or chdb:///folder for an embedded one."
+            " Empty: embedded under data_dir.",
             secret=True,
         ),
     ] = ""
@@ -89,7 +97,7 @@ class Store(Section, frozen=True):
     ] = ""
     retention_days: Annotated[int, doc("Days for which raw samples are kept.", ge=1)] = 15
     history_days: Annotated[int, doc("Days for which anomalies and hourly values are kept.", ge=1)] = 400
-    memory_bytes: Annotated[int, doc("Memory the embedded store may take.", ge=256 * MIB)] = 1024 * MIB
+    memory_bytes: Annotated[int, doc("Memory the embedded store may take.", ge=256 * MIB)] = 1_000_000_000
     durability: Annotated[
         Literal["process", "fsync"],
         doc("What an acknowledged sample survives: process, the end of our process; fsync, also a loss of power."),
@@ -101,7 +109,7 @@ class Store(Section, frozen=True):
     ] = 2_000_000
 
     def __post_init__(self) -> None:
-        check_url("url", self.url, ("http", "https"))
+        check_url("url", self.url, ("http", "https", "chdb"))
 
 
 class Records(Section, frozen=True):
@@ -226,17 +234,23 @@ class ClickhouseSource(Section, frozen=True):
     url: Annotated[str, doc("ClickHouse server, http(s)://user:password@host:8123/database.", secret=True)]
     query: Annotated[
         str,
-        doc("Table, or SELECT, that yields a time, a value and labels: every other column is a label.", min_length=1),
+        doc("Table, or SELECT (which may use {since:DateTime64(3)} and {until:DateTime64(3)}), to read.", min_length=1),
     ]
     metric: Annotated[str, doc("Name of the series. Empty: the query yields a column named metric.")] = ""
+    metric_type: Annotated[
+        Literal["unknown", "gauge", "counter"], doc("What the values are; a counter is watched as a rate.")
+    ] = "unknown"
     watermark: Annotated[
         str, doc("Column with the sample's time; only rows later than the last one read are fetched.")
     ] = "timestamp"
     value: Annotated[str, doc("Column with the sample's value.")] = "value"
+    labels: Annotated[list[str], doc("Columns that become labels. Empty: every other column.")] = []
     interval_s: Annotated[float, doc("Time between two reads.", ge=0.1)] = 15
     lag_s: Annotated[float, doc("How late rows may arrive: rows newer than this are left for later.", ge=0)] = 5
+    overlap_s: Annotated[float, doc("How much is read again each time, for rows that came late.", ge=0, le=86_400)] = 60
     lookback_s: Annotated[float, doc("How much history the first read takes.", ge=0)] = 3600
     limit_rows: Annotated[int, doc("Rows of one read; the rest follows in the next.", ge=1)] = 100_000
+    timeout_s: Annotated[float, doc("Time after which a read has failed.", gt=0)] = 30
 
     def __post_init__(self) -> None:
         check_url("url", self.url, ("http", "https"))

@@ -224,7 +224,7 @@ def schema_of_settings() -> dict[str, Setting]:
 def _from_file(given: Value) -> Value:
     try:
         return Value(Path(str(given.value)).read_text("utf-8").strip(), f"{given.origin} -> {given.value}")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no text, or no path
         raise ConfigError(f"cannot read the secret file {given.value} ({given.origin}): {error}") from None
 
 

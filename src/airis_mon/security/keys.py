@@ -140,14 +140,18 @@ class ApiKeys(Generic[Row]):
         """All keys, revoked ones too."""
         return await self._store.keys()
 
-    async def save_usage(self) -> None:
-        """Stores when keys were last used; to be called now and then, and at the end."""
+    async def save_usage(self) -> bool:
+        """Stores when keys were last used; to be called now and then, and at the end.
+
+        False while the store does not answer: what was to be stored is kept for the next call.
+        """
         used, self._used_ms = self._used_ms, {}
         try:
             await self._store.touch_keys(used)
         except StoreBusy:
             self._used_ms = used | self._used_ms
-            raise
+            return False
+        return True
 
     async def _look_up(self, digest: str, now: int, last: _Known | None) -> _Known:
         try:
