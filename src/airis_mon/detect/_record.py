@@ -374,8 +374,12 @@ def tick(
     core: Array, day: Array, scale: Array, week: Array, learned: Array, touched: Array, epoch: int,
     starts: Array, offsets: Array, cfg: Array, slot: Array, t: Array, value: Array,
     score: Array, onset: Array, level: Array, feature: Array, expected: Array, lower: Array, upper: Array,
+    only_alarms: bool,
 ) -> None:  # fmt: skip
-    """Scores and learns a batch, sample by sample; bands too where their arrays are not empty."""
+    """Scores and learns a batch, sample by sample; bands too where their arrays are not empty.
+
+    With only_alarms the bands of samples below the line stay NaN.
+    """
     s = np.zeros(SCRATCH, np.float32)
     f = np.zeros(FEATURES, np.float32)
     banded = expected.size > 0
@@ -402,19 +406,24 @@ def tick(
         if seen == 0:
             _start(core, day, week, i, h, value[j])
         x = np.float32(value[j] - core[ORIGIN, i])
-        if banded:
-            middle, low, high = _bands(core, day, scale, week, i, dt, q, h, w, cfg, s, f)
-            expected[j] = core[ORIGIN, i] + middle
-            lower[j] = core[ORIGIN, i] + low
-            upper[j] = core[ORIGIN, i] + high
         _measure(core, day, scale, week, i, x, dt, q, h, w, s, f)
         if seen == 0:
             _open_bands(core, i, f)
         total, which = _judge(core, i, cfg, f)
+        score[j] = _score(total, s[_Z], cfg)
+        if banded and (score[j] >= ALARM or not only_alarms):
+            middle, low, high = _bands(core, day, scale, week, i, dt, q, h, w, cfg, s, f)
+            expected[j] = core[ORIGIN, i] + middle
+            lower[j] = core[ORIGIN, i] + low
+            upper[j] = core[ORIGIN, i] + high
+            _measure(core, day, scale, week, i, x, dt, q, h, w, s, f)  # the trials took its place
+        elif banded:
+            expected[j] = np.nan
+            lower[j] = np.nan
+            upper[j] = np.nan
         _learn(core, day, scale, week, i, x, dt, q, h, w, cfg, s, f, total)
         learned[i] = t[j]
         touched[w] = epoch
         onset[j] = total
         level[j] = s[_Z]
         feature[j] = which
-        score[j] = _score(total, s[_Z], cfg)

@@ -108,16 +108,20 @@ class Record:
         """Scores each sample against what its slot knew before it, then learns it. Fastest with rising slots."""
         return self._tick(slot, t, value, (np.empty(0),) * 3)
 
-    def update_with_bands(self, slot: Ids, t: Times, value: Values) -> tuple[Scores, Bands]:
-        """As `update`, and the bands that stood before each sample; some 50 times slower.
+    def update_with_bands(
+        self, slot: Ids, t: Times, value: Values, *, only_alarms: bool = False
+    ) -> tuple[Scores, Bands]:
+        """As `update`, and the bands that stood before each sample; some 50 times slower unless `only_alarms`.
 
         lower and upper are the last values that score below the line, as exact as float32. They are infinite where no
         value could reach the line (warm-up, a higher peak not yet re-armed) and NaN where the sample was not judged.
         """
         bands = tuple(np.empty(len(slot)) for _ in range(3))
-        return self._tick(slot, t, value, bands), Bands(*bands)
+        return self._tick(slot, t, value, bands, only_alarms=only_alarms), Bands(*bands)
 
-    def _tick(self, slot: Ids, t: Times, value: Values, bands: tuple[Array, ...]) -> Scores:
+    def _tick(
+        self, slot: Ids, t: Times, value: Values, bands: tuple[Array, ...], *, only_alarms: bool = False
+    ) -> Scores:
         n = len(slot)
         a = self._arrays
         scores = Scores(np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.int8))
@@ -125,7 +129,7 @@ class Record:
             a["core"], a["day"], a["day_scale"], a["week"], a["learned"], self._touched, self._epoch,
             self._zone.start, self._zone.offset, self._cfg,
             np.ascontiguousarray(slot, np.int32), np.ascontiguousarray(t, np.int64), np.ascontiguousarray(value, float),
-            scores.score, scores.onset, scores.level, scores.feature, *bands,
+            scores.score, scores.onset, scores.level, scores.feature, *bands, only_alarms,
         )  # fmt: skip
         return scores
 
