@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Request
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from airis_mon.api.engine import Engine, Subscription
 from airis_mon.api.openapi import Site
@@ -52,10 +53,10 @@ class Streams:
             return None
 
 
-TheEngine = Annotated[Engine, Dependency(skip_validation=True)]
-TheBounds = Annotated[Bounds, Dependency(skip_validation=True)]
-TheStreams = Annotated[Streams, Dependency(skip_validation=True)]
-TheSite = Annotated[Site, Dependency(skip_validation=True)]
+TheEngine = NamedDependency[SkipValidation[Engine]]
+TheBounds = NamedDependency[SkipValidation[Bounds]]
+TheStreams = NamedDependency[SkipValidation[Streams]]
+TheSite = NamedDependency[SkipValidation[Site]]
 
 
 def root_of(request: Req) -> str:

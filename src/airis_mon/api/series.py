@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import get
+from litestar.params import FromPath
 
 from airis_mon.api.given import Req, TheEngine
 from airis_mon.api.openapi import Doc
@@ -108,7 +109,7 @@ async def list_series(request: Req, engine: TheEngine) -> SeriesList:
 
 
 @get("/series/{series_id:str}", opt={"doc": Doc(SeriesAnswer, _said(series=_ONE), path=(ID,), errors=(404,))})
-async def get_series(request: Req, engine: TheEngine, series_id: str) -> SeriesAnswer:
+async def get_series(request: Req, engine: TheEngine, series_id: FromPath[str]) -> SeriesAnswer:
     """One series and where it stands now."""
     query_of(request)
     return SeriesAnswer(series_out(await engine.series_one(_fp(series_id))), timestamp=stamp(now_ms()))
@@ -126,7 +127,7 @@ async def get_series(request: Req, engine: TheEngine, series_id: str) -> SeriesA
         )
     },
 )
-async def get_samples(request: Req, engine: TheEngine, series_id: str) -> SamplesAnswer:
+async def get_samples(request: Req, engine: TheEngine, series_id: FromPath[str]) -> SamplesAnswer:
     """Raw samples of one series in columns; the last hour, unless `start` or `end` say otherwise.
 
     With more than `maxPoints` samples in the window the first ones are given and `truncated` is true: go on from
@@ -153,7 +154,7 @@ async def get_samples(request: Req, engine: TheEngine, series_id: str) -> Sample
         )
     },
 )
-async def get_bands(request: Req, engine: TheEngine, series_id: str) -> BandsAnswer:
+async def get_bands(request: Req, engine: TheEngine, series_id: FromPath[str]) -> BandsAnswer:
     """What was normal for one watched signal, in columns; the last hour, unless `start` or `end` say otherwise.
 
     Values within `lower`..`upper` score below the line of 0.8. Of more than `maxPoints` the first ones are given

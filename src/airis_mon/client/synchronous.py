@@ -1,0 +1,149 @@
+"""The client for ordinary code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+import httpx2
+import msgspec
+
+from airis_mon.client import calls
+from airis_mon.client.calls import Call, Json, T, Time
+
+
+class AIOpsClient:
+    """Asks one AIRIS-MON server. Answers are the JSON of the API, without the envelope.
+
+    url: a server (`http://127.0.0.1:8765`), or where the application is mounted (`https://shop.example/aiops`).
+    Every method raises AuthError, InputError, NotFound or Conflict for what the server refuses, Transient (with
+    `retry_after_s`) for what may work later, and Permanent for what will not.
+
+        with AIOpsClient() as client:
+            client.send_metric("cpu_usage", 95.5, {"host": "web-1"})
+            for anomaly in client.anomalies(min_score=0.9):
+                print(anomaly["name"], anomaly["score"])
+    """
+
+    def __init__(
+        self,
+        url: str = calls.DEFAULT_URL,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 10.0,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self.url = calls.base_url(url)
+        self._http = httpx2.Client(headers=headers, timeout=timeout_s, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def health(self) -> Json:
+        """How the server is."""
+        return self._ask(calls.health())
+
+    def status(self) -> Json:
+        """What runs, and the load of its host."""
+        return self._ask(calls.status())
+
+    def send_metric(
+        self,
+        name: str,
+        value: float,
+        labels: Mapping[str, str] | None = None,
+        *,
+        timestamp: Time = None,
+        source: str = "api",
+    ) -> Json:
+        """Stores one sample; answers it as it was stored, after the commit."""
+        return self._ask(calls.send_one(calls.metric(name, value, labels, timestamp, source)))
+
+    def send_metrics(self, metrics: Iterable[Mapping[str, Any]]) -> int:
+        """Stores metrics (`metricName`, `value`, `labels?`, `source?`, `timestamp?`); answers how many.
+
+        Raises PartlyRefused when some were refused; the others are stored.
+        """
+        return self._ask(calls.send_many(metrics))
+
+    def series(
+        self, match: str | None = None, *, start: Time = None, end: Time = None, limit: int = 1000
+    ) -> list[Json]:
+        """Series that meet a PromQL selector."""
+        return self._ask(calls.series(match, start, end, limit))
+
+    def series_one(self, series_id: str) -> Json:
+        """One series."""
+        return self._ask(calls.one_series(series_id))
+
+    def samples(self, series_id: str, *, start: Time = None, end: Time = None, max_points: int = 11_000) -> Json:
+        """Raw samples in columns `t` (ms) and `value`; of the last hour by default."""
+        return self._ask(calls.samples(series_id, start, end, max_points))
+
+    def bands(self, series_id: str, signal: str | None = None, *, start: Time = None, end: Time = None) -> Json:
+        """What was normal, in columns `t`, `value`, `expected`, `lower`, `upper`, `score`."""
+        return self._ask(calls.bands(series_id, signal, start, end))
+
+    def anomalies(
+        self,
+        match: str | None = None,
+        *,
+        series: str | None = None,
+        start: Time = None,
+        end: Time = None,
+        min_score: float | None = None,
+        limit: int = 100,
+    ) -> list[Json]:
+        """Anomalies, newest first; of the last 24 hours by default."""
+        return self._ask(calls.anomalies(match, series, start, end, min_score, limit))
+
+    def coverage(
+        self,
+        match: str | None = None,
+        *,
+        reason: str | None = None,
+        watched: bool | None = None,
+        offset: int = 0,
+        limit: int = 1000,
+    ) -> Json:
+        """What is watched, what was skipped, and why."""
+        return self._ask(calls.coverage(match, reason, watched=watched, offset=offset, limit=limit))
+
+    def events(self, names: Iterable[str] | None = None, *, last_seq: int | None = None) -> Iterator[Json]:
+        """Events as they happen, until the server ends the stream.
+
+        Raises Transient when the connection breaks; call again with the `seq` of the last event to miss nothing.
+        """
+        call = calls.events(names, last_seq)
+        url = self.url + call.path
+        try:
+            with self._http.stream("GET", url, params=call.params, timeout=_UNBOUNDED) as response:
+                if response.status_code != 200:
+                    raise calls.refusal(response.status_code, response.read(), response.headers.get("retry-after"))
+                for message in httpx2.EventSource(response):
+                    if message.data:
+                        yield msgspec.json.decode(message.data)
+        except httpx2.TransportError as error:
+            raise calls.unreachable(error, url) from error
+
+    def _ask(self, call: Call[T]) -> T:
+        url = self.url + call.path
+        try:
+            response = self._http.request(
+                call.method, url, params=call.params, content=call.content, headers=call.headers
+            )
+        except httpx2.TransportError as error:
+            raise calls.unreachable(error, url) from error
+        return calls.understood(call, response)
+
+
+# The server says at least every 15 seconds that it is there.
+_UNBOUNDED = httpx2.Timeout(10.0, read=60.0)

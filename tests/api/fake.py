@@ -1,0 +1,178 @@
+"""A small engine for the HTTP surface: it remembers what it was given and answers fixed series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import msgspec
+import numpy as np
+
+from airis_mon.api.params import read_time
+from airis_mon.app.bus import EventBus
+from airis_mon.detect.coverage import REASONS, Coverage, CoverageItem
+from airis_mon.errors import InputError, NotFound, Refusal
+from airis_mon.events.anomaly import Anomaly
+from airis_mon.series.labels import Labels, canonical, fingerprint, series_name
+from airis_mon.series.matchers import Matcher, compile_matchers
+
+T = 1_772_366_400_000
+LABELS = canonical({"__name__": "cpu_usage", "host": "web-1"}.items())
+FP = 0x9F86D081884C7D65
+CONSTANT = canonical({"__name__": "build_info", "version": "1"}.items())
+BASE = "http://localhost"
+V1 = "/api/v1/aiops"
+
+
+@dataclass
+class Receipt:
+    accepted: int
+    refused: int = 0
+    refusals: tuple[Refusal, ...] = ()
+    samples: int = 0
+    received_ms: int = T
+
+
+@dataclass
+class Info:
+    fp: int
+    labels: Labels
+    last_t: int | None = T
+    last_value: float | None = 95.5
+    score: float = 0.91
+    signals: Sequence[str] = ("value",)
+
+
+@dataclass
+class Columns:
+    t: Any
+    value: Any
+    expected: Any = None
+    lower: Any = None
+    upper: Any = None
+    score: Any = None
+
+
+SERVICES = {
+    "ollama": False,
+    "gemini": False,
+    "knowledgeCollector": False,
+    "mlops": False,
+    "analytics": True,
+    "monitoring": True,
+}
+ANOMALY = Anomaly(FP, LABELS, "value", T, 95.5, 0.91, 6.2, 1.4, 40.6, 31.1, float("inf"), "jump")
+
+
+@dataclass
+class FakeEngine:
+    is_live: bool = True
+    is_ready: bool = True
+    not_ready_reason: str = ""
+    fails_with: Exception | None = None
+    refuses: tuple[Refusal, ...] = ()
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    events: EventBus = field(default_factory=lambda: EventBus(lambda: T))
+
+    def health(self) -> Mapping[str, Any]:
+        return {
+            "status": "healthy",
+            "initialized": True,
+            "started": True,
+            "services": SERVICES,
+            "healthyServices": 2,
+            "totalServices": 6,
+            "errorRecoveryStatus": {
+                "circuitBreakerState": "closed",
+                "errorCount": 0,
+                "uniqueErrors": 0,
+                "fallbackCacheSize": 0,
+            },
+            "timestamp": T,
+        }
+
+    def status(self) -> Mapping[str, Any]:
+        load = {"cpu": 12.5, "memory": 43.1, "disk": 61.0, "network": 0.4, "timestamp": T}
+        return {"initialized": True, "started": True, "services": SERVICES, "systemMetrics": load, "timestamp": T}
+
+    def exposition(self) -> bytes:
+        return b"# TYPE airis_up gauge\nairis_up 1\n"
+
+    async def ingest(self, kind: str, body: bytes, content_type: str) -> Receipt:
+        self._note("ingest", kind, body, content_type)
+        count = len(read_json(body)) if kind == "json" else 1
+        return Receipt(count - len(self.refuses), len(self.refuses), self.refuses, count - len(self.refuses))
+
+    async def series(
+        self, matchers: Sequence[Matcher], start: int | None, end: int | None, limit: int
+    ) -> Sequence[Info]:
+        self._note("series", matchers, start, end, limit)
+        known = [Info(FP, LABELS), Info(fingerprint(CONSTANT), CONSTANT, None, None, 0.0, ())]
+        meets = compile_matchers(matchers)
+        return [s for s in known if meets(s.labels)][:limit]
+
+    async def series_one(self, fp: int) -> Info:
+        self._note("series_one", fp)
+        if fp != FP:
+            raise NotFound(f"there is no series {fp:016x}")
+        return Info(FP, LABELS)
+
+    async def samples(self, fp: int, start: int, end: int, limit: int) -> Columns:
+        self._note("samples", fp, start, end, limit)
+        await self.series_one(fp)
+        return Columns(np.array([T, T + 1000, T + 2000])[:limit], np.array([1.0, np.nan, 3.0])[:limit])
+
+    async def bands(self, fp: int, signal: str | None, start: int, end: int) -> Columns:
+        self._note("bands", fp, signal, start, end)
+        await self.series_one(fp)
+        one = np.array([1.0, 2.0])
+        return Columns(np.array([T, T + 1000]), one, one, one - 1, one + np.inf, one.astype(np.float32) / 4)
+
+    async def anomalies(
+        self, matchers: Sequence[Matcher], fp: int | None, start: int, end: int, min_score: float, limit: int
+    ) -> Sequence[Anomaly]:
+        self._note("anomalies", matchers, fp, start, end, min_score, limit)
+        return [ANOMALY] * min(limit, 2)
+
+    async def coverage(
+        self, matchers: Sequence[Matcher], reason: str | None, is_watched: bool | None, offset: int, limit: int
+    ) -> Coverage:
+        self._note("coverage", matchers, reason, is_watched, offset, limit)
+        items = [
+            CoverageItem(series_name(LABELS), FP, True, ("value",), "value", REASONS["value"]),
+            CoverageItem("build_info", fingerprint(CONSTANT), False, (), "constant", REASONS["constant"]),
+        ]
+        found = [i for i in items if is_watched in {None, i.is_watched} and reason in {None, i.reason}]
+        return Coverage(1, {"constant": 1}, 1, len(found), tuple(found[offset : offset + limit]))
+
+    def _note(self, *call: Any) -> None:
+        self.calls.append(call)
+        if self.fails_with:
+            raise self.fails_with
+
+
+class _Metric(msgspec.Struct):
+    metricName: str  # noqa: N815 - the contract's name
+    value: float
+    labels: dict[str, str] | None = None
+    source: str | None = None
+    timestamp: str | int | float | None = None
+
+
+def read_json(body: bytes) -> list[_Metric]:
+    """Judges a JSON body as a decoder would, far more simply."""
+    try:
+        metrics = msgspec.json.decode(body, type=list[_Metric] if body.lstrip()[:1] == b"[" else _Metric)
+    except msgspec.DecodeError as error:
+        raise InputError("the body is no metric", (Refusal("$", repr(body[:50]), str(error)),)) from None
+    metrics = metrics if isinstance(metrics, list) else [metrics]
+    for metric in metrics:
+        if metric.timestamp is not None:
+            read_time(str(metric.timestamp))
+    return metrics
+
+
+def client_of(app: Any, base: str = BASE) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app, raise_app_exceptions=False), base_url=base)
