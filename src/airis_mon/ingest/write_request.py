@@ -18,6 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 from airis_mon.series.catalogue import MetricType
 
 Pairs = list[tuple[bytes, bytes]]
+Types = list[tuple[str, MetricType]]
 
 TYPES = (
     MetricType.UNKNOWN,
@@ -96,12 +97,12 @@ def parse_labels(block: bytes) -> Pairs:
     return [(label.name, label.value) for label in message("TimeSeries").FromString(block).labels]
 
 
-def parse_families(body: bytes) -> list[tuple[str, MetricType]]:
+def parse_families(body: bytes) -> Types:
     """What a version 1 request says of metric families, nothing else read. Raises DecodeError."""
     return _families(message("Families").FromString(body))
 
 
-def parse1(body: bytes) -> tuple[Iterator[Item], list[tuple[str, MetricType]]]:
+def parse1(body: bytes) -> tuple[Iterator[Item], Types]:
     """A version 1 request: its series and what it says of metric families. Raises DecodeError."""
     request = message("WriteRequest").FromString(body)
     return (_item1(series) for series in request.timeseries), _families(request)
@@ -114,7 +115,7 @@ def parse2(body: bytes) -> Iterator[Item]:
     return (_item2(series, symbols) for series in request.timeseries)
 
 
-def _families(request: Any) -> list[tuple[str, MetricType]]:
+def _families(request: Any) -> Types:
     return [(m.family.decode(errors="replace"), metric_type(m.type)) for m in request.metadata]
 
 
@@ -150,4 +151,4 @@ def _item2(series: Any, symbols: list[bytes]) -> Item:
     return Item(pairs, fault, samples, len(series.exemplars), len(series.histograms), kind)
 
 
-__all__ = ["DecodeError", "Item", "Pairs", "metric_type", "parse1", "parse2", "parse_families", "parse_labels"]
+__all__ = ["DecodeError", "Item", "Pairs", "Types", "metric_type", "parse1", "parse2", "parse_families", "parse_labels"]

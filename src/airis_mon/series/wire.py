@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from airis_mon.series.kernel import bare
 from airis_mon.series.rawindex import Arrays, Bytes, Int32s, Int64s, RawIndex, Words, find_or_add, load64, same
 
-DONE, GROW_KEYS, GROW_ROWS, UNUSUAL = 0, 1, 2, 3
+DONE, GROW_KEYS, GROW_ROWS, GROW_SYMBOLS, UNUSUAL = 0, 1, 2, 3, 4
 MAX_KEY = 1 << 16
-"""Longer label blocks never enter the index: they are beyond any label limit and go the slow way."""
+"""Longer label blocks and symbols never enter an index: they are beyond any label limit and go the slow way."""
+MAX_REFS = 512
+"""As MAX_KEY, for the references of one series to symbols."""
 
 
 class Rows(NamedTuple):
@@ -36,7 +38,7 @@ class Counts(NamedTuple):
     exemplars: int
     histograms: int
     first_histogram: int  # its TimeSeries
-    metadata: int
+    metadata: int  # version 1: entries; version 2: series whose type is news
 
 
 def make_rows(capacity: int) -> Rows:
@@ -49,38 +51,48 @@ def make_rows(capacity: int) -> Rows:
     )
 
 
-class Walk:
-    """A walker with its memory: grows as needed, undoes what a failed request added. Not for two threads at once."""
+class Walk1:
+    """Walks `prometheus.WriteRequest`s; a key of `index` is a raw block of label fields.
 
-    def __init__(self, index: RawIndex, *, max_rows: int) -> None:
-        self.index = index
+    Grows as needed and undoes what a request that failed had added. Not for two threads at once.
+    """
+
+    def __init__(self, *, max_keys: int, max_bytes: int, max_rows: int) -> None:
+        self.index = RawIndex(max_keys=max_keys, max_bytes=max_bytes)
         self.max_rows = max_rows
         self.rows = make_rows(min(4096, max_rows))
-        self._out = np.zeros(6, np.int64)
+        self._out = np.zeros(7, np.int64)
         self._last = 0
 
-    def version1(self, body: Bytes) -> tuple[int, Counts]:
-        """Walks a `prometheus.WriteRequest`. Answers DONE and what it met, or why it stopped.
+    def walk(self, body: Bytes) -> tuple[int, Counts]:
+        """Answers DONE and what was met, or why it stopped.
 
-        GROW_KEYS: the index is at its limit; GROW_ROWS: there are more than `max_rows` samples; UNUSUAL: ask protobuf.
-        Only DONE leaves rows in `rows` and new keys in the index.
+        GROW_KEYS or GROW_SYMBOLS: an index is at its limit; GROW_ROWS: there are more than `max_rows` samples;
+        UNUSUAL: ask protobuf. Only DONE leaves rows in `rows` and new keys in `index`.
         """
-        known = len(self.index)
-        while True:
-            status = _walk1(body, self._last, self.index.arrays, self.rows, self._out)
-            if status == DONE:
-                self._last = int(self.rows.key[self._out[1] - 1]) if self._out[1] else self._last
-                break
+        known = self._sizes()
+        while (status := self._try(body)) != DONE:
             grown = status != UNUSUAL and self._grow(status)
-            self.index.truncate(known)
+            self._truncate(known)
             if not grown:
                 break
-        return int(status), Counts(*self._out.tolist())
+        if status == DONE and self._out[1]:
+            self._last = int(self.rows.key[self._out[1] - 1])
+        return status, Counts(*self._out[:6].tolist())
 
     def clear(self) -> None:
         """Forgets all keys."""
         self.index.clear()
         self._last = 0
+
+    def _try(self, body: Bytes) -> int:
+        return int(_walk1(body, self._last, self.index.arrays, self.rows, self._out))
+
+    def _sizes(self) -> tuple[int, int]:
+        return len(self.index), 0
+
+    def _truncate(self, sizes: tuple[int, int]) -> None:
+        self.index.truncate(sizes[0])
 
     def _grow(self, status: int) -> bool:
         if status == GROW_KEYS:
@@ -89,6 +101,59 @@ class Walk:
             return False
         self.rows = make_rows(min(2 * len(self.rows.key), self.max_rows))
         return True
+
+
+class Walk2(Walk1):
+    """Walks `io.prometheus.write.v2.Request`s; a key of `index` is the ids in `symbols` of names and values in turn.
+
+    A request numbers its strings as it likes, so they are looked up once per request and series go by lasting ids.
+    """
+
+    def __init__(self, *, max_keys: int, max_bytes: int, max_rows: int) -> None:
+        super().__init__(max_keys=max_keys, max_bytes=max_bytes, max_rows=max_rows)
+        self.symbols = RawIndex(max_keys=2 * max_keys, max_bytes=max_bytes)
+        self.kind = np.zeros(1024, np.uint8)  # by key: the type on the wire
+        self._refs = np.empty(MAX_REFS, np.int32)
+
+    def words(self, key: int) -> list[bytes]:
+        """Names and values of a key, in turn."""
+        return [self.symbols.key(i) for i in np.frombuffer(self.index.key(key), np.int32)]
+
+    def clear(self) -> None:
+        """Forgets all keys and symbols."""
+        super().clear()
+        self.symbols.clear()
+        self.kind[:] = 0
+
+    def _try(self, body: Bytes) -> int:
+        if len(self.kind) < (capacity := len(self.index.arrays.size)):
+            self.kind = np.concatenate([self.kind, np.zeros(capacity - len(self.kind), np.uint8)])
+        ids = np.empty(len(body) // 2 + 1, np.int32)  # by number in the request; a symbol takes two bytes at least
+        return int(
+            _walk2(
+                body,
+                self._last,
+                self.symbols.arrays,
+                ids,
+                self._refs,
+                self._refs.view(np.uint8),
+                self.index.arrays,
+                self.kind,
+                self.rows,
+                self._out,
+            )
+        )
+
+    def _sizes(self) -> tuple[int, int]:
+        return len(self.index), len(self.symbols)
+
+    def _truncate(self, sizes: tuple[int, int]) -> None:
+        self.kind[sizes[0] : len(self.index)] = 0
+        super()._truncate(sizes)
+        self.symbols.truncate(sizes[1])
+
+    def _grow(self, status: int) -> bool:
+        return self.symbols.grow() if status == GROW_SYMBOLS else super()._grow(status)
 
 
 @bare
@@ -182,28 +247,53 @@ def _rest(
     t_of: Int64s,
     bits_of: Words,
     out: Int64s,
+    version: int,
 ) -> int:
     """Takes the fields after the labels into rows from `row` on; the next free row, or -1 - status when it stopped."""
+    exemplar, histogram = (0x1A, 0x22) if version == 1 else (0x22, 0x1A)
     while at < end:
         out[0] = at
         tag = b[at]
-        first, at = _length(b, at + 1, end)
-        if tag == 0x12 and at >= 0:
+        if tag == 0x30 and version == 2:  # when the series was created
+            at, _ = _varint(b, at + 1, end)
+            first = at
+        else:
+            first, at = _length(b, at + 1, end)
+        if at < 0:
+            return -1 - UNUSUAL
+        if tag == 0x12:
             if row >= len(key_of):
                 return -1 - GROW_ROWS
             if not _sample(b, first, at, row, bits_of, t_of):
                 return -1 - UNUSUAL
             key_of[row], item_of[row] = key, item
             row += 1
-        elif tag == 0x1A and at >= 0:
+        elif tag == exemplar:
             out[2] += 1
-        elif tag == 0x22 and at >= 0:
-            if out[3] == 0:
-                out[4] = item
+        elif tag == histogram:
             out[3] += 1
-        else:
+            out[4] = item if out[3] == 1 else out[4]
+        elif tag == 0x2A and version == 2 and out[6] < 0:
+            out[6] = _type(b, first, at)
+            if out[6] < 0:
+                return -1 - UNUSUAL
+        elif tag != 0x30 or version == 1:
             return -1 - UNUSUAL
     return row
+
+
+@bare
+def _type(b: Bytes, at: int, end: int) -> int:
+    """The type in the metadata b[at:end], -1 at anything but numbers of the three fields we know."""
+    kind = 0
+    while at < end:
+        tag = b[at]
+        at, number = _varint(b, at + 1, end)
+        if at < 0 or (tag != 0x08 and tag != 0x18 and tag != 0x20) or (tag == 0x08 and not 0 <= number < 8):
+            return -1
+        if tag == 0x08:
+            kind = int(number)
+    return kind
 
 
 @bare
@@ -232,9 +322,79 @@ def _walk1(b: Bytes, last: int, index: Arrays, rows: Rows, out: Int64s) -> int:
                 return UNUSUAL if stop < 0 else GROW_KEYS
             follow[last] = guess
         last = guess
-        row = _rest(b, stop, at, last, item, row, key_of, item_of, t_of, bits_of, out)
+        row = _rest(b, stop, at, last, item, row, key_of, item_of, t_of, bits_of, out, 1)
         if row < 0:
             return -1 - row
+        item += 1
+    out[0], out[1] = at, row
+    return DONE
+
+
+@bare
+def _refs(b: Bytes, at: int, end: int, ids: Int32s, known: int, refs: Int32s) -> int:
+    """Writes the ids behind the references b[at:end]; how many, -1 for a reference that leads nowhere."""
+    n = 0
+    while at < end:
+        at, ref = _varint(b, at, end)
+        if at < 0 or not 0 <= ref < known or n >= len(refs):
+            return -1
+        refs[n] = ids[ref]
+        n += 1
+    return n if n % 2 == 0 else -1
+
+
+@bare
+def _walk2(
+    b: Bytes,
+    last: int,
+    symbols: Arrays,
+    ids: Int32s,
+    refs: Int32s,
+    refs_raw: Bytes,  # the same memory as refs
+    index: Arrays,
+    kinds: Bytes,
+    rows: Rows,
+    out: Int64s,
+) -> int:
+    n = len(b)
+    key_of, item_of, t_of, bits_of = rows
+    state, follow, arena, start, size = index.state, index.follow, index.arena, index.start, index.size
+    at = row = item = known = 0
+    for k in range(len(out)):
+        out[k] = 0
+    while at < n:
+        out[0] = at
+        tag = b[at]
+        inner, at = _length(b, at + 1, n)
+        if at >= 0 and tag == 0x22 and item == 0 and at - inner <= MAX_KEY:
+            symbol = find_or_add(b, inner, at, symbols)
+            if symbol < 0:
+                return GROW_SYMBOLS
+            ids[known] = symbol
+            known += 1
+            continue
+        if at < 0 or tag != 0x2A:
+            return UNUSUAL
+        words = 0
+        if inner < at and b[inner] == 0x0A:
+            first, inner = _length(b, inner + 1, at)
+            words = _refs(b, first, inner, ids, known, refs) if inner >= 0 else -1
+            if words < 0:
+                return UNUSUAL
+        guess = int(follow[last])
+        if not (guess < state[0] and size[guess] == 4 * words and same(refs_raw, 0, arena, start[guess], 4 * words)):
+            guess = find_or_add(refs_raw, 0, 4 * words, index)
+            if guess < 0:
+                return GROW_KEYS
+            follow[last] = guess
+        last = guess
+        out[6] = -1
+        row = _rest(b, inner, at, last, item, row, key_of, item_of, t_of, bits_of, out, 2)
+        if row < 0:
+            return -1 - row
+        if out[6] > 0 and kinds[last] != out[6]:
+            kinds[last] = out[6]
+            out[5] += 1
         item += 1
     out[0], out[1] = at, row
     return DONE

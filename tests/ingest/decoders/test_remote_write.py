@@ -1,15 +1,11 @@
-import contextlib
 import struct
 
 import cramjam
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from airis_mon.errors import InputError, TooLarge
 from airis_mon.ingest.decoders.remote_write import RemoteWrite
-from airis_mon.ingest.write_request import DecodeError, parse1
 from airis_mon.series.batch import STALE_BITS, is_stale
 from airis_mon.series.catalogue import Catalogue, MetricType
 from airis_mon.series.encode import field, label_block, varint, write_request
@@ -153,8 +149,8 @@ def test_evicted_series_are_learned_anew(decoder):
 
 def test_a_full_index_forgets_and_goes_on():
     decoder = RemoteWrite(Catalogue(max_series=4))
-    decoder._walk.index.max_keys = 8
-    decoder._walk.clear()
+    decoder._first._walk.index.max_keys = 8
+    decoder._first._walk.clear()
     for i in range(40):
         pairs = (("__name__", "cpu"), *(("", "") for _ in range(i)))  # another block of the same labels every time
         body = field(1, label_block(pairs) + sample(i, i))
@@ -173,7 +169,7 @@ def test_a_request_that_fails_leaves_nothing_behind(decoder):
     with pytest.raises(InputError, match="broken at byte"):
         decoder.decode(snap(series(CPU, sample(1, 1)) + b"\x0a\x05"))
     assert len(decoder.catalogue) == 0
-    assert len(decoder._walk.index) == 0
+    assert len(decoder._first._walk.index) == 0
     assert len(decoder.decode(snap(series(MEM, sample(1, 1))))) == 1
 
 
@@ -194,92 +190,77 @@ def test_bodies_that_cannot_be_read_are_named(decoder, body, error, words):
 
 
 def test_other_encodings_and_messages_are_refused_by_name(decoder):
-    with pytest.raises(InputError, match="'zstd' is not supported"):
-        decoder.decode(b"", encoding="zstd")
+    with pytest.raises(InputError, match="the body is zstd"):
+        decoder.decode(bytes(cramjam.zstd.compress(b"x")))
+    with pytest.raises(InputError, match="framed"):
+        decoder.decode(bytes(cramjam.snappy.compress(b"x")))
     with pytest.raises(InputError, match=r"'io.prometheus.write.v3' is not known"):
         decoder.decode(b"", "application/x-protobuf;proto=io.prometheus.write.v3")
 
 
-# Fuzzing: the walker with protobuf behind it against protobuf alone.
-
-WORDS = st.sampled_from([b"", b"__name__", b"cpu", b"mem", b"host", b"a", b"b", b"\xff", b"x" * 40, "ü".encode()])
-NUMBERS = st.integers(-(2**63), 2**64 - 1).map(varint) | st.integers(0, 300).map(varint)
-DOUBLES = st.binary(min_size=8, max_size=8) | st.floats().map(lambda v: struct.pack("<d", v))
-UNKNOWN = st.tuples(st.integers(5, 40), st.binary(max_size=12)).map(lambda f: field(*f))
+# Version 2
 
 
-def mixed(*kinds, most=4):
-    return st.lists(st.one_of(*kinds), max_size=most).map(b"".join)
+V2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
 
 
-LABEL = mixed(WORDS.map(lambda w: field(1, w)), WORDS.map(lambda w: field(2, w)), most=3)
-SAMPLE = mixed(DOUBLES.map(lambda d: b"\x09" + d), NUMBERS.map(lambda n: b"\x10" + n), UNKNOWN, most=3)
-NAMED = st.sampled_from([label_block(CPU), label_block(MEM), label_block(CPU[::-1])])
-TIDY = st.tuples(
-    NAMED, st.lists(st.tuples(DOUBLES, NUMBERS).map(lambda p: field(2, b"\x09" + p[0] + b"\x10" + p[1])), max_size=3)
-).map(lambda p: field(1, p[0] + b"".join(p[1])))
-SERIES = mixed(
-    NAMED,
-    LABEL.map(lambda p: field(1, p)),
-    SAMPLE.map(lambda p: field(2, p)),
-    st.binary(max_size=5).map(lambda p: field(3, p)),
-    st.binary(max_size=5).map(lambda p: field(4, p)),
-    UNKNOWN,
-    most=6,
-).map(lambda p: field(1, p))
-META = st.tuples(NUMBERS, WORDS).map(lambda p: field(3, b"\x08" + p[0] + field(2, p[1])))
-REQUEST = mixed(TIDY, TIDY, SERIES, META, UNKNOWN, most=8)
+def series2(refs, *parts):
+    return field(5, field(1, b"".join(varint(r) for r in refs)) + b"".join(parts))
 
 
-@st.composite
-def damaged(draw):
-    body = bytearray(draw(REQUEST))
-    for _ in range(draw(st.integers(0, 3))):
-        if body:
-            body[draw(st.integers(0, len(body) - 1))] = draw(st.integers(0, 255))
-    return bytes(body[: draw(st.integers(0, len(body)))]) if draw(st.booleans()) else bytes(body)
+def symbols(*words):
+    return b"".join(field(4, w) for w in words)
 
 
-def outcome(decode):
-    """What a decoder made of a body, in terms that do not depend on sids."""
-    try:
-        decoder, batch = decode()
-    except (InputError, DecodeError):
-        return "refused"
-    names = [decoder.catalogue.labels(s) for s in batch.sid.tolist()]
-    types = decoder.catalogue.types
-    bits = batch.value.view(np.uint64).tolist()
-    return names, batch.t.tolist(), bits, batch.refusals, batch.refused, batch.exemplars, types
+WORDS = symbols(b"", b"__name__", b"cpu", b"host", b"a", b"mem")
 
 
-def by_objects(plain):
-    decoder = RemoteWrite(Catalogue())
-    items, _ = parse1(plain)
-    return decoder, decoder._objects(items)
+def test_version_2_series_are_found_however_a_request_numbers_its_symbols(decoder):
+    body = WORDS + series2((1, 2, 3, 4), sample(1, 1)) + series2((1, 5, 3, 4), sample(2, 2), sample(3, 3))
+    other = symbols(b"", b"mem", b"a", b"host", b"__name__") + series2((4, 1, 3, 2), sample(4, 4))
+    assert rows(decoder, decoder.decode(snap(body), V2)) == [(CPU, 1, 1.0), (MEM, 2, 2.0), (MEM, 3, 3.0)]
+    assert rows(decoder, decoder.decode(snap(other), V2)) == [(MEM, 4, 4.0)]
+    assert decoder.decode(snap(series(MEM, sample(1, 1)))).sid.tolist() == [1]  # the same sid as in version 1
 
 
-WARM = RemoteWrite(Catalogue())
+def test_version_2_metadata_gives_types(decoder):
+    created = b"\x30" + varint(1_700_000_000_000)
+    part = field(2, double(1.0) + b"\x10\x05\x18\x04")  # a sample with a start timestamp
+    body = WORDS + series2((1, 2), part, field(5, b"\x08\x01\x18\x02"), created) + series2((1, 5), sample(1, 1))
+    for _ in range(2):
+        assert len(decoder.decode(snap(body), V2)) == 2
+        assert decoder.catalogue.types == {"cpu": MetricType.COUNTER}
 
 
-def by_walker(plain):
-    """A decoder that keeps its index from example to example."""
-    WARM.catalogue.types.clear()
-    return WARM, WARM.decode(snap(plain))
+def test_version_2_counts_what_it_does_not_take(decoder):
+    body = WORDS + series2((1, 2), sample(1, 1), field(4, b"x")) + series2((1, 5), field(3, b"h"))
+    batch = decoder.decode(snap(body), V2)
+    assert (len(batch), batch.exemplars, batch.refused) == (1, 1, 1)
+    assert batch.refusals[0].path == "timeseries[1]"
 
 
-@settings(max_examples=400, deadline=None)
-@given(REQUEST | damaged())
-def test_walker_and_protobuf_agree(plain):
-    fast, slow = outcome(lambda: by_walker(plain)), outcome(lambda: by_objects(plain))
-    if slow != "refused":
-        assert fast[:-1] == slow[:-1]
-    else:
-        assert fast == slow
+@pytest.mark.parametrize(
+    ("refs", "reason"),
+    [((1,), "no name-value pairs"), ((1, 9), "beyond the 6 symbols"), ((3, 4), "'__name__'")],
+)
+def test_version_2_bad_references_refuse_their_series_only(decoder, refs, reason):
+    batch = decoder.decode(snap(WORDS + series2(refs, sample(1, 1)) + series2((1, 2), sample(1, 1))), V2)
+    assert (len(batch), batch.refused) == (1, 1)
+    assert reason in batch.refusals[0].reason
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=200))
-def test_garbage_never_raises_anything_else(body):
-    for plain in (body, snap(body)):
-        with contextlib.suppress(InputError):
-            WARM.decode(plain)
+def test_a_full_symbol_index_forgets_and_goes_on():
+    decoder = RemoteWrite(Catalogue(max_series=100))
+    decoder._second._walk.symbols.max_keys = 8
+    decoder._second._walk.clear()
+    for i in range(20):
+        body = symbols(b"__name__", b"m%d" % i, b"x%d" % i, b"y") + series2((0, 1, 2, 3), sample(i, i))
+        assert rows(decoder, decoder.decode(snap(body), V2))[0][1:] == (i, i)
+    many = symbols(b"__name__", *(b"m%d" % i for i in range(50))) + series2((0, 9), sample(1, 1))
+    assert len(decoder.decode(snap(many), V2)) == 1
+
+
+def test_version_2_requests_that_fail_leave_nothing_behind(decoder):
+    with pytest.raises(InputError, match=r"no io.prometheus.write.v2.Request: it is broken at byte"):
+        decoder.decode(snap(WORDS + series2((1, 2), sample(1, 1)) + b"\x2a\x05"), V2)
+    assert len(decoder.catalogue) == len(decoder._second._walk.symbols) == len(decoder._second._walk.index) == 0

@@ -14,18 +14,24 @@ from airis_mon.ingest.write_request import (
     DecodeError,
     Item,
     Pairs,
+    Types,
+    metric_type,
     parse1,
+    parse2,
     parse_families,
     parse_labels,
 )
 from airis_mon.series.batch import MAX_REFUSALS
 from airis_mon.series.catalogue import Catalogue, take_types
 from airis_mon.series.labels import canonical
-from airis_mon.series.rawindex import RawIndex
-from airis_mon.series.wire import DONE, GROW_KEYS, GROW_ROWS, Counts, Walk, values
+from airis_mon.series.wire import DONE, GROW_KEYS, GROW_ROWS, GROW_SYMBOLS, Counts, Walk1, Walk2, values
 
 V1 = "prometheus.WriteRequest"
 V2 = "io.prometheus.write.v2.Request"
+_OTHERS = {  # none of them begins a valid snappy block
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xff\x06\x00\x00sNaPpY": "snappy in the framed format",
+}
 HISTOGRAM = "native histograms are not supported; let the sender send classic histograms"
 
 
@@ -41,55 +47,103 @@ class RemoteWrite:
         self.max_bytes = max_bytes
         self.max_samples = max_samples
         keys = 2 * catalogue.max_series + 1024  # a series has one key per order of its labels
-        self._walk = Walk(RawIndex(max_keys=keys, max_bytes=(64 << 20) + 256 * keys), max_rows=max_samples)
+        limits = {"max_keys": keys, "max_bytes": (64 << 20) + 256 * keys, "max_rows": max_samples}
+        self._first, self._second = _Known1(catalogue, Walk1(**limits)), _Known2(catalogue, Walk2(**limits))
+
+    def decode(self, body: bytes, content_type: str = "", now_ms: int = 0) -> Decoded:  # noqa: ARG002  samples are dated
+        """The samples of one snappy-compressed request.
+
+        Raises InputError for another message and for a body that is broken (with the byte's offset); TooLarge beyond
+        `max_bytes` decompressed or `max_samples`. Then nothing was taken.
+        """
+        message = message_of(content_type)
+        plain = unsnap(body, self.max_bytes)
+        known = self._first if message == V1 else self._second
+        with self.catalogue.lock:
+            status, met = known.walk(np.frombuffer(plain, np.uint8))
+            if status == GROW_ROWS:
+                raise self._too_many_samples()
+            try:
+                if status == DONE:
+                    decoded, types = known.decoded(plain, met)
+                else:  # an unusual layout, or more new label sets than the index holds
+                    decoded, types = self._objects(*known.parse(plain))
+            except DecodeError:
+                raise InputError(f"this is no {message}: it is broken at byte {met.position} or later") from None
+            take_types(self.catalogue, types)
+            return decoded
+
+    def _objects(self, items: Iterable[Item], types: Types) -> tuple[Decoded, Types]:
+        sids: list[int] = []
+        samples: list[tuple[int, float]] = []
+        refusals: list[Refusal] = []
+        refused = exemplars = histograms = 0
+        first_histogram = -1
+        for i, item in enumerate(items):
+            sid, reason = (-1, item.fault) if item.fault else intern(self.catalogue, item.pairs)
+            if len(samples) + refused + len(item.samples) > self.max_samples:
+                raise self._too_many_samples()
+            if reason:
+                refusals += [_refusal(i, reason) for _ in item.samples[: MAX_REFUSALS - len(refusals)]]
+                refused += len(item.samples)
+            else:
+                sids += [sid] * len(item.samples)
+                samples += item.samples
+                types.append((self.catalogue.metrics[self.catalogue.metric[sid]], item.type))
+            exemplars += item.exemplars
+            histograms += item.histograms
+            first_histogram = i if first_histogram < 0 and item.histograms else first_histogram
+        if histograms:
+            refusals.append(_refusal(first_histogram, HISTOGRAM))
+        t = np.array([s[0] for s in samples], np.int64)
+        value = np.array([s[1] for s in samples], np.float64)
+        count = refused + histograms
+        return Decoded(np.array(sids, np.int32), t, value, tuple(refusals[:MAX_REFUSALS]), count, exemplars), types
+
+    def _too_many_samples(self) -> TooLarge:
+        return TooLarge(f"one request holds more than {self.max_samples} samples; send smaller ones")
+
+
+class _Known1:
+    """The walker of version 1 and the sids behind its keys."""
+
+    def __init__(self, catalogue: Catalogue, walk: Walk1) -> None:
+        self.catalogue = catalogue
+        self._walk = walk
         self._sid = np.full(1024, -1, np.int32)  # by key; -1 = refused
-        self._resolved = 0  # keys whose sid is known
         self._reasons: dict[int, str] = {}  # by refused key
+        self._resolved = 0  # keys whose sid is known
         self._epoch = catalogue.epoch
 
-    def decode(  # every sample carries its time: now_ms is there for the protocol
-        self,
-        body: bytes,
-        content_type: str = "",
-        now_ms: int = 0,  # noqa: ARG002
-        encoding: str = "snappy",
-    ) -> Decoded:
-        """The samples of one request.
-
-        Raises InputError for another encoding or message, and for a body that is broken (with the byte's offset);
-        TooLarge beyond `max_bytes` decompressed or `max_samples`. Then nothing was taken.
-        """
-        version(content_type)
-        plain = unsnap(body, self.max_bytes, encoding)
-        with self.catalogue.lock:
-            return self._version1(plain)
-
-    def _version1(self, plain: bytes) -> Decoded:
-        raw = np.frombuffer(plain, np.uint8)
-        status, met = self._walked(raw)
-        if status == GROW_ROWS:
-            raise self._too_many_samples()
-        try:
-            if status != DONE:  # an unusual layout, or more new label sets than the index holds
-                items, families = parse1(plain)
-                decoded = self._objects(items)
-            else:
-                families = parse_families(plain) if met.metadata else []
-                self._resolve()
-                decoded = self._columns(met)
-        except DecodeError:
-            raise InputError(f"this is no {V1}: it is broken at byte {met.position} or later") from None
-        take_types(self.catalogue, families)
-        return decoded
-
-    def _walked(self, raw: NDArray[np.uint8]) -> tuple[int, Counts]:
+    def walk(self, raw: NDArray[np.uint8]) -> tuple[int, Counts]:
         if self._epoch != self.catalogue.epoch:  # sids were taken back
             self._forget()
-        status, met = self._walk.version1(raw)
-        if status == GROW_KEYS:  # full of label sets that came once
+        status, met = self._walk.walk(raw)
+        if status in (GROW_KEYS, GROW_SYMBOLS):  # full of label sets that came once
             self._forget()
-            status, met = self._walk.version1(raw)
+            status, met = self._walk.walk(raw)
         return status, met
+
+    def decoded(self, plain: bytes, met: Counts) -> tuple[Decoded, Types]:
+        """What a walk that is done has found. Raises DecodeError when labels or metadata are broken."""
+        try:
+            types = self._types(plain, met)
+            found = [self._pairs(key) for key in range(self._resolved, len(self._walk.index))]
+        except DecodeError:
+            self._walk.index.truncate(self._resolved)
+            raise
+        self._resolve(found)
+        return self._columns(met), types
+
+    def parse(self, plain: bytes) -> tuple[Iterable[Item], Types]:
+        """The same by protobuf objects. Raises DecodeError."""
+        return parse1(plain)
+
+    def _types(self, plain: bytes, met: Counts) -> Types:
+        return parse_families(plain) if met.metadata else []
+
+    def _pairs(self, key: int) -> Pairs:
+        return parse_labels(self._walk.index.key(key))
 
     def _forget(self) -> None:
         self._walk.clear()
@@ -97,18 +151,11 @@ class RemoteWrite:
         self._resolved = 0
         self._epoch = self.catalogue.epoch
 
-    def _resolve(self) -> None:
-        """Gives each key that this request brought its sid. Raises DecodeError before any is given."""
-        index = self._walk.index
-        first, last = self._resolved, len(index)
-        try:
-            found = [parse_labels(index.key(key)) for key in range(first, last)]
-        except DecodeError:
-            index.truncate(first)
-            raise
+    def _resolve(self, found: list[Pairs]) -> None:
+        last = self._resolved + len(found)
         if last > len(self._sid):
             self._sid = np.concatenate([self._sid, np.full(max(last, len(self._sid)), -1, np.int32)])
-        for key, pairs in enumerate(found, first):
+        for key, pairs in enumerate(found, self._resolved):
             self._sid[key], reason = intern(self.catalogue, pairs)
             if reason:
                 self._reasons[key] = reason
@@ -128,55 +175,54 @@ class RemoteWrite:
         count = len(refused) + met.histograms
         return Decoded(sid, t, value, tuple(refusals[:MAX_REFUSALS]), count, met.exemplars)
 
-    def _objects(self, items: Iterable[Item]) -> Decoded:
-        sids: list[int] = []
-        samples: list[tuple[int, float]] = []
-        refusals: list[Refusal] = []
-        refused = exemplars = histograms = 0
-        first_histogram = -1
-        for i, item in enumerate(items):
-            sid, reason = (-1, item.fault) if item.fault else intern(self.catalogue, item.pairs)
-            if len(samples) + refused + len(item.samples) > self.max_samples:
-                raise self._too_many_samples()
-            if reason:
-                refusals += [_refusal(i, reason) for _ in item.samples[: MAX_REFUSALS - len(refusals)]]
-                refused += len(item.samples)
-            else:
-                sids += [sid] * len(item.samples)
-                samples += item.samples
-            exemplars += item.exemplars
-            histograms += item.histograms
-            first_histogram = i if first_histogram < 0 and item.histograms else first_histogram
-        if histograms:
-            refusals.append(_refusal(first_histogram, HISTOGRAM))
-        t = np.array([s[0] for s in samples], np.int64)
-        value = np.array([s[1] for s in samples], np.float64)
-        count = refused + histograms
-        return Decoded(np.array(sids, np.int32), t, value, tuple(refusals[:MAX_REFUSALS]), count, exemplars)
 
-    def _too_many_samples(self) -> TooLarge:
-        return TooLarge(f"one request holds more than {self.max_samples} samples; send smaller ones")
+class _Known2(_Known1):
+    """The same for version 2, whose series carry their types."""
+
+    _walk: Walk2
+
+    def decoded(self, plain: bytes, met: Counts) -> tuple[Decoded, Types]:
+        decoded, _ = super().decoded(plain, met)
+        return decoded, self._news() if met.metadata else []
+
+    def parse(self, plain: bytes) -> tuple[Iterable[Item], Types]:
+        return parse2(plain), []
+
+    def _types(self, plain: bytes, met: Counts) -> Types:  # noqa: ARG002  they come with the series
+        return []
+
+    def _pairs(self, key: int) -> Pairs:
+        words = self._walk.words(key)
+        return list(zip(words[::2], words[1::2], strict=True))
+
+    def _news(self) -> Types:
+        catalogue, n = self.catalogue, self._resolved
+        typed = np.flatnonzero((self._walk.kind[:n] > 0) & (self._sid[:n] >= 0))
+        metrics = catalogue.metric[self._sid[typed]]
+        news = set(zip(metrics.tolist(), self._walk.kind[typed].tolist(), strict=True))
+        return [(catalogue.metrics[metric], metric_type(kind)) for metric, kind in sorted(news)]
 
 
-def version(content_type: str) -> int:
-    """1 or 2, by the `proto` parameter of a content type. Raises InputError for another message."""
+def message_of(content_type: str) -> str:
+    """The message that the `proto` parameter of a content type names, V1 or V2. Raises InputError for another."""
     proto = V1
     for parameter in content_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "proto":
             proto = value.strip().strip('"')
     if proto not in (V1, V2):
-        raise InputError(f"remote write message {proto!r} is not known; send {V1} or {V2}")
-    return 1 if proto == V1 else 2
+        raise InputError(f"remote write message {proto[:80]!r} is not known; send {V1} or {V2}")
+    return proto
 
 
-def unsnap(body: bytes, max_bytes: int, encoding: str = "snappy") -> bytes:
+def unsnap(body: bytes, max_bytes: int) -> bytes:
     """Decompresses a snappy block whose promised size is checked before anything is allocated.
 
-    Raises InputError for another encoding or broken data, TooLarge for more than `max_bytes`.
+    Raises InputError for broken data or another compression, TooLarge for more than `max_bytes`.
     """
-    if encoding.strip().lower() not in ("", "snappy"):
-        raise InputError(f"remote write compressed with {encoding!r} is not supported; use snappy")
+    for magic, name in _OTHERS.items():
+        if body.startswith(magic):
+            raise InputError(f"the body is {name}; remote write takes the snappy block format")
     size, shift, header = 0, 0, 0
     while header < 5:
         if header >= len(body):
