@@ -185,37 +185,68 @@ def count_roles(sid: Ids, role: NDArray[np.int8]) -> tuple[int, int]:
 
 
 @kernel
-def route_samples(
+def route_samples(  # noqa: C901 - see below
     sid: Ids, t: Times, value: Values, bits: NDArray[np.uint64], tracks: Tracks, families: Families, out: Out
 ) -> None:
     """Takes samples in order of arrival, writes the signals they complete and the slots these need.
 
     bits: the values' bit patterns, for the staleness marker. A sample not newer than its series' latest is left out.
     """
+    # What happens to nearly every sample stands here in full: handing these tuples to a function costs 200 ns, since
+    # numba counts the references of each array in them.
     for i in range(len(sid)):
         s = sid[i]
         role = tracks.role[s]
-        if role <= 1 or t[i] <= tracks.t[s]:
+        last = tracks.t[s]
+        if role <= 1 or t[i] <= last:
             continue
         x = value[i]
         if not np.isfinite(x):
             if bits[i] == STALE_BITS:
                 _end(s, t[i], role, tracks, families)
             continue
-        if role == 2:
-            slot = tracks.slot[s]
-            if slot >= 0:
-                _emit(out, slot, t[i], x)
-            elif slot == NONE:
-                _until_changed(s, t[i], x, tracks, out)
-        elif role == 3:
-            _count(s, t[i], x, tracks, out)
+        slot = tracks.slot[s]
+        if role == 6:
+            f = families.owner[slot]
+            if families.waiting[f] == 0 and t[i] > families.done_t[f]:
+                families.waiting[f] = 1
+                families.t[0, f] = t[i]
+                families.got[0, f] = 0
+            if families.alive[slot] and families.waiting[f] == 1 and families.t[0, f] == t[i]:
+                families.v[0, slot] = x
+                families.has[0, slot] = True
+                families.got[0, f] += 1
+                if families.got[0, f] == families.alive_n[f]:
+                    _complete(f, 0, families, out)
+            else:
+                _collect(slot, t[i], x, families, out)
+        elif role == 2 and slot == NONE and (tracks.n[s] == 0 or x == tracks.v[s]):
+            tracks.t0[s] = t[i] if tracks.n[s] == 0 else tracks.t0[s]
+            tracks.n[s] += 1
+            tracks.v[s] = x
+        elif role == 2 and slot == NONE:
+            _change(s, t[i], x, tracks, out)
         elif role == 4:
             _try(s, t[i], x, tracks, out)
-        elif role == 5:
-            _guess(s, t[i], x, tracks, out)
         else:
-            _collect(tracks.slot[s], t[i], x, families, out)
+            before = tracks.v[s]
+            if role == 5 and 0.5 * before < x < before:
+                _mistaken(s, t[i], x, tracks, out)
+            elif role == 2 or (t[i] - last <= GAP_MS and before == before):
+                if role != 2:
+                    tracks.v[s] = x
+                    # A counter that fell has restarted at zero.
+                    x = (x - before if x >= before else x) * 1000.0 / (t[i] - last)
+                    if slot == NONE:
+                        slot = _rate_slot(out, x, t[i], s, 0, tracks.slot, tracks.n, tracks.t0, last)
+                if slot >= 0:
+                    k = out.tally[0]
+                    out.slot[k] = slot
+                    out.t[k] = t[i]
+                    out.value[k] = x
+                    out.tally[0] = k + 1
+            else:
+                tracks.v[s] = x
         tracks.t[s] = t[i]
 
 
@@ -259,29 +290,11 @@ def _end(s: int, t: int, role: int, tracks: Tracks, families: Families) -> None:
 
 
 @kernel
-def _until_changed(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
-    if tracks.n[s] == 0:
-        tracks.t0[s] = t
-    elif x != tracks.v[s]:
-        slot = _birth(out, s, 0, 0, tracks.n[s], tracks.t0[s], tracks.t[s], tracks.v[s], -1)
-        tracks.slot[s] = slot
-        if slot >= 0:
-            _emit(out, slot, t, x)
-    tracks.n[s] += 1
-    tracks.v[s] = x
-
-
-@kernel
-def _count(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
-    before = tracks.v[s]
-    tracks.v[s] = x
-    dt = t - tracks.t[s]
-    if np.isnan(before) or dt > GAP_MS:
-        return
-    rise = x - before if x >= before else x  # a counter that fell has restarted at zero
-    slot = _rate_slot(out, rise, t, s, 0, tracks.slot, tracks.n, tracks.t0, tracks.t[s])
-    if slot >= 0:
-        _emit(out, slot, t, rise * 1000.0 / dt)
+def _change(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
+    """The first change of a constant."""
+    tracks.slot[s] = _birth(out, s, 0, 0, tracks.n[s], tracks.t0[s], tracks.t[s], tracks.v[s], -1)
+    if tracks.slot[s] >= 0:
+        _emit(out, tracks.slot[s], t, x)
 
 
 @kernel
@@ -316,7 +329,11 @@ def _try(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
     elif x >= before >= 0.0 and 2 * tracks.rises[s] >= n - 1:
         tracks.role[s] = 5
         tracks.n[s] = 0
-        _count(s, t, x, tracks, out)
+        tracks.v[s] = x
+        rate = (x - before) * 1000.0 / (t - tracks.t[s])
+        slot = _rate_slot(out, rate, t, s, 0, tracks.slot, tracks.n, tracks.t0, tracks.t[s])
+        if slot >= 0 and t - tracks.t[s] <= GAP_MS:
+            _emit(out, slot, t, rate)
     else:
         tracks.role[s] = 2
         constant = n if tracks.rises[s] == 0 else 0
@@ -327,12 +344,8 @@ def _try(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
 
 
 @kernel
-def _guess(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
-    before = tracks.v[s]
-    if not 0.5 * before < x < before:
-        _count(s, t, x, tracks, out)
-        return
-    # A counter restarts near zero; what falls a little was never one.
+def _mistaken(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
+    """A counter restarts near zero; what falls a little was never one."""
     slot = _birth(out, s, 0, 0, 0, t, t, 0.0, tracks.slot[s])
     tracks.role[s] = 2
     tracks.slot[s] = slot
@@ -370,13 +383,79 @@ def _collect(m: int, t: int, x: float, families: Families, out: Out) -> None:
     families.v[p, m] = x
     families.has[p, m] = True
     families.got[p, f] += 1
-    if families.got[p, f] < families.alive_n[f]:
-        return
-    for _ in range(p):  # every member is past these: they stay incomplete
+    if families.got[p, f] == families.alive_n[f]:
+        _complete(f, p, families, out)
+
+
+@kernel
+def _complete(f: int, p: int, families: Families, out: Out) -> None:
+    """Every member has reported the waiting scrape `p`: its signals, and the end of all before it."""
+    for _ in range(p):  # the members are past these: they stay incomplete
         _pop(f, families)
-    _finish(f, families, out)
-    _pop(f, families)
+    t = families.t[0, f]
+    dt = t - families.base_t[f]
+    counted = _counter_of(f, families)
+    if families.base_t[f] != NEVER and dt <= GAP_MS and counted >= 0:
+        events = _rise(families.v[0, counted], families.base[counted])
+        x = events * 1000.0 / dt
+        for kind in range(1, 4 if events > 0.0 else 2):  # without events neither a mean nor a quantile exists
+            if kind == 2:
+                x = _mean(f, events, families)
+            elif kind == 3:
+                x = _p99(f, families)
+            slot = families.slot[kind - 1, f]
+            if slot == NONE and np.isfinite(x):
+                slot = _family_slot(f, kind, x, t, families, out)
+            if slot >= 0 and np.isfinite(x):
+                k = out.tally[0]
+                out.slot[k] = slot
+                out.t[k] = t
+                out.value[k] = x
+                out.tally[0] = k + 1
+    families.base_t[f] = t
+    for m in range(families.start[f], families.end[f]):
+        if families.alive[m]:
+            families.base[m] = families.v[0, m]
+            families.has[0, m] = False
     families.misses[f] = 0
+    if families.waiting[f] > 1:
+        _pop(f, families)
+    else:
+        families.done_t[f] = t
+        families.waiting[f] = 0
+
+
+@kernel
+def _counter_of(f: int, families: Families) -> int:
+    """The member that counts events: the count, else the bucket without bound; -1 = none."""
+    m = families.count_at[f]
+    if m >= 0 and families.alive[m]:
+        return int(m)
+    m = families.start[f] + families.buckets[f] - 1
+    return int(m) if families.buckets[f] > 0 and families.alive[m] and families.le[m] == np.inf else -1
+
+
+@kernel
+def _mean(f: int, events: float, families: Families) -> float:
+    m = families.sum_at[f]
+    if m < 0 or not families.alive[m]:
+        return np.nan
+    return float(_rise(families.v[0, m], families.base[m]) / events)
+
+
+@kernel
+def _p99(f: int, families: Families) -> float:
+    first = families.start[f]
+    last = first + families.buckets[f] - 1
+    return float(_quantile(0.99, first, last, families.le, families.alive, families.base, families.v[0]))
+
+
+@kernel
+def _family_slot(f: int, kind: int, x: float, t: int, families: Families, out: Out) -> int:
+    if kind == 1:
+        return int(_rate_slot(out, x, t, f, 1, families.slot[0], families.n, families.t0, families.base_t[f]))
+    families.slot[kind - 1, f] = _birth(out, f, 1, kind, 0, t, t, 0.0, -1)
+    return int(families.slot[kind - 1, f])
 
 
 @kernel
@@ -437,78 +516,32 @@ def _pop(f: int, families: Families) -> None:
 
 
 @kernel
-def _finish(f: int, families: Families, out: Out) -> None:
-    """The signals of the oldest waiting scrape, which is complete."""
-    t = families.t[0, f]
-    dt = t - families.base_t[f]
-    if families.base_t[f] != NEVER and dt <= GAP_MS:
-        _signals(f, t, dt, families, out)
-    families.base_t[f] = t
-    for m in range(families.start[f], families.end[f]):
-        if families.alive[m]:
-            families.base[m] = families.v[0, m]
+def _rise(now: float, before: float) -> float:
+    return now - before if now >= before else now  # it fell: the counter has restarted at zero
 
 
 @kernel
-def _signals(f: int, t: int, dt: int, families: Families, out: Out) -> None:
-    last_bucket = families.start[f] + families.buckets[f] - 1
-    counted = families.count_at[f]
-    if (counted < 0 or not families.alive[counted]) and families.buckets[f] > 0 and families.le[last_bucket] == np.inf:
-        counted = last_bucket
-    if counted < 0 or not families.alive[counted]:
-        return
-    events = _delta(counted, families)
-    slot = _rate_slot(out, events, t, f, 1, families.slot[0], families.n, families.t0, families.base_t[f])
-    if slot >= 0:
-        _emit(out, slot, t, events * 1000.0 / dt)
-    if events <= 0.0:
-        return  # nothing happened: neither a mean nor a quantile exists
-    summed = families.sum_at[f]
-    if summed >= 0 and families.alive[summed]:
-        _family_signal(f, 2, t, _delta(summed, families) / events, families, out)
-    p99 = _quantile(0.99, families.start[f], last_bucket, families)
-    if np.isfinite(p99):
-        _family_signal(f, 3, t, p99, families, out)
-
-
-@kernel
-def _family_signal(f: int, kind: int, t: int, value: float, families: Families, out: Out) -> None:
-    if families.slot[kind - 1, f] == NONE:
-        families.slot[kind - 1, f] = _birth(out, f, 1, kind, 0, t, t, 0.0, -1)
-    if families.slot[kind - 1, f] >= 0:
-        _emit(out, families.slot[kind - 1, f], t, value)
-
-
-@kernel
-def _delta(m: int, families: Families) -> float:
-    now = families.v[0, m]
-    return float(now - families.base[m] if now >= families.base[m] else now)
-
-
-@kernel
-def _quantile(q: float, first: int, last: int, families: Families) -> float:
+def _quantile(q: float, first: int, last: int, le: Values, alive: NDArray[np.bool_], base: Values, v: Values) -> float:
     """The quantile of the events since the base, linear inside a bucket, as Prometheus' histogram_quantile has it."""
-    if last <= first or families.le[last] != np.inf or not families.alive[last]:
+    if last <= first or le[last] != np.inf or not alive[last]:
         return np.nan
     total = 0.0
     for m in range(first, last + 1):
-        if families.alive[m]:
-            total = max(total, _delta(m, families))
-    if total <= 0.0:
-        return np.nan
+        if alive[m]:
+            total = max(total, _rise(v[m], base[m]))
     rank = q * total
     below = 0.0  # cumulative count, and bound, of the bucket before; made monotonic, members may race
     bound = 0.0
     is_first = True
     for m in range(first, last):
-        if not families.alive[m]:
+        if not alive[m]:
             continue
-        upto = max(below, _delta(m, families))
+        upto = max(below, _rise(v[m], base[m]))
         if upto >= rank and upto > below:
-            if is_first and families.le[m] <= 0.0:
-                return float(families.le[m])
-            return float(bound + (families.le[m] - bound) * (rank - below) / (upto - below))
+            if is_first and le[m] <= 0.0:
+                return float(le[m])
+            return float(bound + (le[m] - bound) * (rank - below) / (upto - below))
         below = upto
-        bound = families.le[m]
+        bound = le[m]
         is_first = False
-    return np.nan if is_first else bound
+    return np.nan if is_first or total <= 0.0 else bound
