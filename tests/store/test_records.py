@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from airis_mon.errors import ConfigError, Conflict, NotFound, StoreBusy, StoreError
 from airis_mon.store.backends.sql import Sql
 from airis_mon.store.records import ApiKeyRow, JobState, Lease
 from airis_mon.store.tables import METADATA, REVISION
+from tools import servers
 
 MINUTE = 60_000
 
@@ -29,16 +31,17 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=[pytest.mark.live])])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/sub/records.db"
+BACKENDS = ["sqlite", pytest.param("postgresql", marks=[pytest.mark.live])]
+
+
+def empty_database(backend: str, folder: Path, request: pytest.FixtureRequest) -> str:
+    if backend == "sqlite":
+        return f"sqlite:///{folder}/sub/records.db"
     server = make_url(request.getfixturevalue("postgres_server").url)
     name = f"records_{uuid.uuid4().hex}"
 
     async def create() -> None:
-        engine = sa.ext.asyncio.create_async_engine(server, isolation_level="AUTOCOMMIT")
+        engine = create_async_engine(server, isolation_level="AUTOCOMMIT")
         async with engine.connect() as c:
             await c.execute(sa.text(f"create database {name}"))
         await engine.dispose()
@@ -47,15 +50,37 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
 
 
+@pytest.fixture(params=BACKENDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    return empty_database(request.param, tmp_path, request)
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database with the newest schema, for all tests in turn."""
+    url = empty_database(request.param, tmp_path_factory.mktemp("records"), request)
+
+    async def migrate() -> None:
+        sql = Sql(url, Clock())
+        await sql.migrate()
+        await sql.close()
+
+    asyncio.run(migrate())
+    return url
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-async def records(url: str, clock: Clock) -> AsyncIterator[Sql]:
-    sql = Sql(url, clock, time_from="host")
-    await sql.migrate()
+async def records(migrated: str, clock: Clock) -> AsyncIterator[Sql]:
+    sql = Sql(migrated, clock, time_from="host")
+    async with sql._engine.begin() as c:
+        for table in METADATA.sorted_tables:
+            await c.execute(sa.delete(table))
     yield sql
     await sql.close()
 
@@ -81,27 +106,43 @@ async def test_migrating_again_changes_nothing(records: Sql):
 
 async def test_two_servers_may_migrate_at_once(url: str, clock: Clock):
     both = [Sql(url, clock), Sql(url, clock)]
-    if url.startswith("sqlite"):
-        await both[0].migrate()  # one process per data directory
     await asyncio.gather(*(sql.migrate() for sql in both))
     assert [await sql.jobs() for sql in both] == [[], []]
     for sql in both:
         await sql.close()
 
 
-async def test_a_schema_of_a_later_version_is_refused_in_words(records: Sql):
-    async with records._engine.begin() as c:
+async def test_a_migration_that_fails_leaves_nothing_behind(url: str, clock: Clock):
+    sql = Sql(url, clock)
+    sql._make_file()
+    async with sql._engine.begin() as c:
+        await c.execute(sa.text("create table audit (x int)"))  # stands in the way of the last table
+    with pytest.raises((StoreError, StoreBusy)):
+        await sql.migrate()
+    async with sql._engine.begin() as c:
+        assert await c.run_sync(lambda sync: sa.inspect(sync).get_table_names()) == ["audit"]
+        await c.execute(sa.text("drop table audit"))
+    await sql.migrate()
+    assert await sql.jobs() == []
+    await sql.close()
+
+
+async def test_a_schema_of_a_later_version_is_refused_in_words(url: str, clock: Clock):
+    sql = Sql(url, clock)
+    await sql.migrate()
+    async with sql._engine.begin() as c:
         await c.execute(sa.text("update alembic_version set version_num = '9999'"))
     with pytest.raises(StoreError, match="later version of AIRIS-MON"):
-        await records.migrate()
+        await sql.migrate()
+    await sql.close()
 
 
 @pytest.mark.slow
-async def test_a_current_schema_is_opened_without_alembic(records: Sql, url: str):
+async def test_a_current_schema_is_opened_without_alembic(migrated: str):
     code = (
         "import asyncio, sys; from airis_mon.store.backends.sql import Sql\n"
         "async def main():\n"
-        f"    sql = Sql({url!r}, lambda: 0); await sql.migrate(); await sql.close()\n"
+        f"    sql = Sql({migrated!r}, lambda: 0); await sql.migrate(); await sql.close()\n"
         "asyncio.run(main()); print('alembic' in sys.modules)"
     )
     out = await asyncio.to_thread(
@@ -222,9 +263,8 @@ async def test_jobs_are_listed_newest_first_and_old_final_ones_are_forgotten(rec
     assert [j.id for j in await records.jobs()] == [new.id]
 
 
-async def test_concurrent_claimers_never_share_a_job(url: str, clock: Clock):
-    makers = [Sql(url, clock) for _ in range(4)]
-    await makers[0].migrate()
+async def test_concurrent_claimers_never_share_a_job(records: Sql, migrated: str, clock: Clock):
+    makers = [Sql(migrated, clock) for _ in range(4)]
     for _ in range(60):
         await makers[0].enqueue("a")
     taken: list[str] = []
@@ -270,9 +310,8 @@ async def test_a_released_lease_is_free_and_its_fence_goes_on(records: Sql):
     assert yours.fence == 2
 
 
-async def test_two_holders_never_share_a_lease(url: str, clock: Clock):
-    sides = [Sql(url, clock) for _ in range(4)]
-    await sides[0].migrate()
+async def test_two_holders_never_share_a_lease(records: Sql, migrated: str, clock: Clock):
+    sides = [Sql(migrated, clock) for _ in range(4)]
     fences = []
     for _ in range(25):
         got = await asyncio.gather(*(sql.acquire("leader", f"h{i}", MINUTE) for i, sql in enumerate(sides)))
@@ -349,6 +388,39 @@ async def test_a_database_that_does_not_answer_is_busy(free_port: int):
     with pytest.raises(StoreBusy, match="does not answer"):
         await sql.ping()
     await sql.close()
+
+
+@pytest.mark.live
+async def test_a_database_that_is_not_there_is_refused_in_words(postgres_server):
+    sql = Sql(make_url(postgres_server.url).set(database="nowhere").render_as_string(hide_password=False), Clock())
+    with pytest.raises(StoreError, match="nowhere"):
+        await sql.ping()
+    await sql.close()
+
+
+@pytest.mark.live
+@pytest.mark.slow
+async def test_a_server_that_ends_is_busy():
+    with servers.postgres() as server:
+        sql = Sql(server.url, Clock())
+        await sql.migrate()
+    with pytest.raises(StoreBusy):
+        await sql.jobs()
+    await sql.close()
+
+
+@pytest.mark.live
+async def test_a_connection_that_was_cut_is_replaced(postgres_server):
+    sql, other = Sql(postgres_server.url, Clock()), Sql(postgres_server.url, Clock())
+    await sql.ping()
+    async with other._engine.connect() as c:
+        await c.execute(sa.text("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"))
+    await sql.ping()
+    await asyncio.gather(sql.close(), other.close())
+
+
+def test_the_sslmode_of_everybody_s_url_is_understood():
+    assert Sql("postgres://u@h/d?sslmode=require", Clock())._url.query == {"ssl": "require"}
 
 
 @pytest.mark.parametrize("bad", ["mysql://h/d", "nonsense"])

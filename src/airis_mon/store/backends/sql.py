@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
+import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,9 +24,10 @@ from airis_mon.store.tables import API_KEY, AUDIT, JOB, LEASE, REVISION
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "records"
 PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON")
+PASSING = {"08", "40", "53", "57"}  # SQLSTATE classes: connection, conflict, no resources, starting or stopping
 BACKOFF_MS = 5_000
 MAX_BACKOFF_MS = 3_600_000
-_ALEMBIC = asyncio.Lock()  # alembic keeps its context in globals: one migration at a time in a process
+_ALEMBIC = threading.Lock()  # alembic keeps its context in globals: one migration at a time in a process
 
 # One statement takes a free or expired lease, keeps one's own, and leaves somebody else's alone (no row comes back).
 ACQUIRE = """
@@ -49,7 +50,12 @@ class Sql:
     """
 
     def __init__(
-        self, url: str, clock: Callable[[], int], *, time_from: Literal["host", "database"] | None = None, pool: int = 5
+        self,
+        url: str | URL,
+        clock: Callable[[], int],
+        *,
+        time_from: Literal["host", "database"] | None = None,
+        pool: int = 5,
     ) -> None:
         self._url = _parsed(url)
         self._clock = clock
@@ -67,9 +73,8 @@ class Sql:
         self._make_file()
         if await self._revision() == REVISION:
             return
-        await asyncio.to_thread(importlib.import_module, "alembic.command")  # a second of import off the event loop
-        async with _ALEMBIC, self._transaction() as c:
-            await c.run_sync(_upgrade)
+        # In a thread, with a loop and connection of its own: alembic imports for a second.
+        await asyncio.to_thread(_migrate, self._url)
 
     async def ping(self) -> None:
         """Raises StoreBusy when the database does not answer."""
@@ -109,6 +114,8 @@ class Sql:
         except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
             raise StoreBusy(f"the records database does not answer: {_cause(error)}") from error
         except DBAPIError as error:
+            if (getattr(error.orig, "sqlstate", None) or "")[:2] in PASSING:
+                raise StoreBusy(f"the records database does not answer: {_cause(error)}") from error
             raise StoreError(f"the records database refused: {_cause(error)}") from error
 
     def _now(self) -> sa.ColumnElement[int]:
@@ -169,6 +176,7 @@ class Sql:
             holder=holder,
             attempt=JOB.c.attempt + 1,
             lease_until_ms=now + lease_ms,
+            progress=0.0,
             updated_ms=now,
         )
         async with self._transaction() as c:
@@ -333,7 +341,7 @@ _RELEASED = {"holder": None, "lease_until_ms": None}
 _SILENT = "its last attempt went silent"
 
 
-def _parsed(url: str) -> URL:
+def _parsed(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
     except (sa.exc.ArgumentError, ValueError):
@@ -341,7 +349,9 @@ def _parsed(url: str) -> URL:
     driver = DRIVERS.get(parsed.drivername.partition("+")[0])
     if driver is None:
         raise ConfigError(f"records.url begins with {parsed.drivername}; known: {', '.join(DRIVERS)}")
-    return parsed.set(drivername=driver)
+    # What libpq, and so everybody's URL, calls sslmode is ssl in asyncpg; the words are the same.
+    query = {"ssl" if name == "sslmode" else name: value for name, value in parsed.query.items()}
+    return parsed.set(drivername=driver, query=query)
 
 
 def _engine(url: URL, pool: int) -> AsyncEngine:
@@ -357,6 +367,19 @@ def _engine(url: URL, pool: int) -> AsyncEngine:
         cursor.close()
 
     return engine
+
+
+def _migrate(url: URL) -> None:
+    async def run() -> None:
+        sql = Sql(url, lambda: 0, pool=1)
+        try:
+            async with sql._transaction() as c:  # noqa: SLF001  our own class
+                await c.run_sync(_upgrade)
+        finally:
+            await sql.close()
+
+    with _ALEMBIC:
+        asyncio.run(run())
 
 
 def _upgrade(connection: sa.Connection) -> None:

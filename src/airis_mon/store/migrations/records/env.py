@@ -13,5 +13,8 @@ connection: Connection = context.config.attributes["connection"]
 if connection.dialect.name == "postgresql":
     # Two servers that start at once: the second waits, then finds nothing left to do.
     connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+else:
+    # Python's driver opens no transaction for DDL: without this a crash would leave half a schema behind.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True)
 context.run_migrations()
