@@ -80,5 +80,11 @@ class SeriesStore(Protocol):
     ) -> list[Anomaly]:
         """Anomalies within [start, end], newest first."""
 
+    def load_series(self, since: int | None = None) -> Iterator[SeriesRow]:
+        """Every series seen since then, as fast as they can be read: for the start."""
+
+    def maintain(self, now: int) -> None:
+        """Work of the background, once a minute: rollups of closed windows. A call that is late catches up."""
+
     def size(self) -> tuple[int, int]:
         """(bytes on disk, stored samples)."""
