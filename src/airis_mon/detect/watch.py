@@ -173,11 +173,17 @@ class Watch:
                 self._reopen()
 
     def coverage(
-        self, matchers: Sequence[Matcher] = (), *, reason: str | None = None, offset: int = 0, limit: int = 100
+        self,
+        matchers: Sequence[Matcher] = (),
+        *,
+        reason: str | None = None,
+        is_watched: bool | None = None,
+        offset: int = 0,
+        limit: int = 100,
     ) -> Coverage:
         """What is watched and why not, in total and for one page of the series that meet every matcher.
 
-        reason: only series with this key of `coverage.REASONS`. O(series).
+        reason: only series with this key of `coverage.REASONS`; is_watched: only these or only the others. O(series).
         """
         with self._lock:
             size = self.fit()
@@ -186,6 +192,9 @@ class Watch:
             counts = np.bincount(codes[living], minlength=len(ORDER))
             totals = {name: int(n) for name, n in zip(ORDER, counts, strict=True)}
             wanted = living if reason is None else living & (codes == (ORDER.index(reason) if reason in ORDER else -1))
+            if is_watched is not None:
+                watched = np.array([name in WATCHED for name in ORDER])
+                wanted = wanted & (watched[codes] == is_watched)
             matches = compile_matchers(matchers)
             sids = np.flatnonzero(wanted).tolist()
             asked = [s for s in sids if matches(self.catalogue.labels(s))] if matchers else sids
@@ -232,6 +241,19 @@ class Watch:
         with self._lock:
             inputs = np.array(self.inputs(slot), np.uint64)
             return replay(self.families, self.slots.get(slot), inputs, fp, t, value, start)
+
+    def slot_then(self, slot: int, state: State) -> int | None:
+        """The slot that judged the same signal when `state()` was taken, None if there was none."""
+        with self._lock:
+            at, of_family, kind = self.slots.get(slot)
+            sid = self.families.members[at][0].sid if of_family else at
+            fp = self.catalogue.fp[sid]
+        if of_family:
+            rows = np.flatnonzero(state["member_fp"] == fp)
+            then = state["family_slot"][int(kind) - 1, state["member_family"][rows]]
+        else:
+            then = state["slot"][state["fp"] == fp]
+        return int(then[0]) if len(then) and then[0] >= 0 else None
 
     def inputs(self, slot: int) -> list[int]:
         """Fingerprints of the series that a signal is computed from. Raises KeyError for a slot not in use."""
