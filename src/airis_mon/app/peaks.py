@@ -43,7 +43,8 @@ class Peaks:
         """(size,) the highest score of each slot over the last ten minutes."""
         self._reach(size)
         recent = self._minute > now // MINUTE_MS - MINUTES - 1
-        return self._peak[recent].max(axis=0, initial=0)[:size]
+        highest: Floats = self._peak[recent].max(axis=0, initial=0)[:size]
+        return highest
 
     def forget(self, slots: NDArray[np.int32]) -> None:
         """Clears slots that will be given to other signals."""

@@ -1,0 +1,313 @@
+"""Committed samples -> anomalies, in one thread that owns the detector bank; and what outlives a crash of it.
+
+The bank learns committed samples only. Its state is snapshotted; after a restart it catches up from the store, and an
+anomaly whose identity is stored already is not raised again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from airis_mon.app.peaks import Peaks
+from airis_mon.detect.base import Bands, Scores, State
+from airis_mon.detect.detectors.record import Record
+from airis_mon.detect.watch import Signals, Watch
+from airis_mon.errors import StoreError
+from airis_mon.events.anomaly import ALARM, Anomaly
+from airis_mon.series.batch import Batch, join
+from airis_mon.series.catalogue import Catalogue
+from airis_mon.store.base import Columns, SeriesStore
+from airis_mon.store.snapshots import Snapshots
+
+log = structlog.get_logger()
+
+Make = Callable[[State | None, State | None], tuple[Record, Watch]]
+
+LATE_MS = 15 * 60_000
+"""Catching up begins so long before the last snapshot: samples of before it may have been committed after it."""
+JUDGED_TOGETHER = 200_000
+"""So many waiting samples are judged in one call of the kernels at most."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the detector has done since the start."""
+
+    samples: int = 0
+    signals: int = 0
+    anomalies: int = 0
+    busy_s: float = 0.0
+    snapshots: int = 0
+    overflows: int = 0
+
+
+class Detection:
+    """One thread: takes committed batches in order, raises anomalies, keeps snapshots.
+
+    make answers a bank and a watch, fresh ones or those that continue from two states. publish is called with
+    anomalies that are new and stored. now is the wall clock in ms.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        make: Make,
+        store: SeriesStore,
+        snapshots: Snapshots,
+        publish: Callable[[list[Anomaly]], None],
+        now: Callable[[], int],
+        *,
+        snapshot_interval_s: float = 600.0,
+        retention_s: float = 15 * 86_400.0,
+        catch_up_s: float = 6 * 3600.0,
+        queue_rows: int = 4_000_000,
+    ) -> None:
+        self.catalogue = catalogue
+        self.bank, self.watch = make(None, None)
+        self.peaks = Peaks()
+        self.counts = Counts()
+        self.lock = threading.RLock()  # held while bank and watch change; readers of live state take it
+        self.is_catching_up = False
+        self.make = make
+        self._store = store
+        self._snapshots = snapshots
+        self._publish = publish
+        self._now = now
+        self._snapshot_ms = int(snapshot_interval_s * 1000)
+        self._retention_ms = int(retention_s * 1000)
+        self._catch_up_ms = int(catch_up_s * 1000)
+        self._queue: deque[Batch] = deque()
+        self._queued = 0
+        self._queue_rows = queue_rows
+        self._wake = threading.Condition()
+        self._overflown = False
+        self._stopping = False
+        self._idle = False
+        self._unsaved: list[Anomaly] = []  # raised, not stored yet: the store was away
+        self._judged_until = 0  # every batch committed before this time (ms) is judged
+        self._last_snapshot = 0
+        self._mark = 0
+        self._thread = threading.Thread(target=self._run, name="airis-detect", daemon=True)
+
+    def start(self) -> None:
+        """Begins to judge; first restores the latest snapshot and catches up from the store."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """Judges what waits, takes a last snapshot, ends."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def queued(self) -> int:
+        """Samples that wait to be judged."""
+        return self._queued
+
+    def feed(self, batch: Batch) -> None:
+        """Takes a committed batch; never blocks. What does not fit is read back from the store later."""
+        with self._wake:
+            if self._queued + len(batch) > self._queue_rows:
+                self._queue.clear()
+                self._queued = 0
+                self._overflown = True
+                self.counts.overflows += 1
+            else:
+                self._queue.append(batch)
+                self._queued += len(batch)
+            self._wake.notify_all()
+
+    def settle(self, timeout_s: float) -> bool:
+        """Waits until everything fed so far is judged and stored; False when that takes longer."""
+        with self._wake:
+            return self._wake.wait_for(lambda: self._idle, timeout_s)
+
+    def evict(self, idle_since: int) -> int:
+        """Forgets series without a sample since then; answers how many."""
+        with self.lock:
+            sids = self.catalogue.evict(idle_since)
+            self.watch.evict(sids)
+            return len(sids)
+
+    def _run(self) -> None:
+        try:
+            self._restore()
+            self._catch_up(self._judged_until - LATE_MS)
+            while (batch := self._next()) is not None:
+                if self._overflown:
+                    self._overflown = False
+                    self._catch_up(self._judged_until - LATE_MS)
+                self._judge(batch)
+                self._judged_until = self._now()
+                self._flush()
+                if self._now() - self._last_snapshot >= self._snapshot_ms:
+                    self.snapshot()
+            self.snapshot()
+        except Exception:
+            log.exception("detection.stopped")
+
+    def _next(self) -> Batch | None:
+        """The samples that wait, joined; an empty wait of a second answers none of them; None to stop."""
+        with self._wake:
+            if not self._queue and not self._stopping:
+                self._idle = not self._unsaved
+                self._wake.notify_all()
+                self._wake.wait(1.0)
+            self._idle = False
+            if not self._queue:
+                return None if self._stopping else Batch(*_NOTHING)
+            taken = [self._queue.popleft()]
+            while self._queue and sum(map(len, taken)) + len(self._queue[0]) <= JUDGED_TOGETHER:
+                taken.append(self._queue.popleft())
+            self._queued -= sum(map(len, taken))
+            return join(taken)
+
+    def _judge(self, batch: Batch, known: frozenset[str] = frozenset()) -> None:
+        if not len(batch):
+            return
+        began = time.thread_time()
+        with self.lock:
+            signals = self.watch.route(batch)
+            scores, bands = self.bank.update_with_bands(signals.slot, signals.t, signals.value, only_alarms=True)
+            self.peaks.add(signals.slot, signals.t, scores.score)
+            found = self._anomalies(signals, scores, bands)
+        self.counts.samples += len(batch)
+        self.counts.signals += len(signals.slot)
+        self.counts.busy_s += time.thread_time() - began
+        self._unsaved += [a for a in found if a.id not in known]
+
+    def _anomalies(self, signals: Signals, scores: Scores, bands: Bands) -> list[Anomaly]:
+        found = []
+        for i in np.flatnonzero(scores.score >= ALARM):
+            signal = self.watch.signal(int(signals.slot[i]))
+            found.append(
+                Anomaly(
+                    fp=signal.fp,
+                    labels=self.catalogue.labels(signal.sid),
+                    signal=signal.kind,
+                    t=int(signals.t[i]),
+                    value=float(signals.value[i]),
+                    score=float(scores.score[i]),
+                    onset=float(scores.onset[i]),
+                    level=float(scores.level[i]),
+                    expected=float(bands.expected[i]),
+                    lower=float(bands.lower[i]),
+                    upper=float(bands.upper[i]),
+                    feature=self.bank.FEATURES[scores.feature[i]] if scores.feature[i] >= 0 else "",
+                )
+            )
+        return found
+
+    def _flush(self) -> None:
+        """Stores what was raised, then tells it; while the store is away both wait."""
+        if not self._unsaved:
+            return
+        try:
+            self._store.write_anomalies(self._unsaved)
+        except StoreError as error:
+            log.warning("anomalies.delayed", waiting=len(self._unsaved), error=str(error))
+            return
+        told, self._unsaved = self._unsaved, []
+        self.counts.anomalies += len(told)
+        self._publish(told)
+
+    def _restore(self) -> None:
+        """Continues from the newest snapshot that can be read; without one everything is learned anew."""
+        self._last_snapshot = self._now()
+        self._judged_until = self._now() - self._catch_up_ms
+        for t in reversed(self._snapshots.times()):
+            try:
+                state = {k: np.array(v) for k, v in self._snapshots.load(t).items()}
+            except StoreError as error:
+                log.warning("snapshot.failed", error=str(error))
+                continue
+            with self.lock:
+                self.bank, self.watch = self.make(*unpacked(state))
+            self._judged_until = max(t, self._judged_until)
+            return
+
+    def _catch_up(self, since: int) -> None:
+        """Judges what the store holds since then; samples already learned change nothing."""
+        self.is_catching_up = True
+        now = self._now()
+        known = frozenset(a.id for a in self._store.anomalies(None, since, now, limit=1_000_000))
+        for columns in self._store.scan(since, now + LATE_MS):
+            if self._stopping:
+                break
+            self._judge(self._batch(columns), known)
+            self._flush()
+        self.is_catching_up = False
+
+    def _batch(self, columns: Columns) -> Batch:
+        order = np.argsort(columns.t, kind="stable")
+        unique, inverse = np.unique(columns.fp[order], return_inverse=True)
+        found = [self.catalogue.find(int(fp)) for fp in unique]
+        sid = np.array([-1 if s is None else s for s in found], np.int32)[inverse]
+        known = sid >= 0
+        batch = Batch(sid[known], columns.t[order][known], columns.value[order][known])
+        self.catalogue.observe(batch)
+        return batch
+
+    def snapshot(self) -> None:
+        """Writes the state; waits for anomalies that are not stored yet, so that none is lost by a crash."""
+        if self._unsaved:
+            return
+        with self.lock:
+            t = self._now()
+            arrays = packed(self.bank.state(), self.watch.state())
+            # The first snapshot of a process is whole: what the files of an earlier one hold is not known to be ours.
+            touched, self._mark = self.bank.touched(self._mark), self.bank.mark()
+            unchanged = _unchanged(touched) if self.counts.snapshots else ()
+        written = self._snapshots.save(t, arrays, unchanged)
+        self._snapshots.thin(t, t - self._retention_ms)
+        self._last_snapshot = t
+        self.counts.snapshots += 1
+        log.info("snapshot.saved", bytes=written, slots=self.bank.size)
+
+
+_NOTHING = (np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0))
+
+
+def packed(bank: State, watch: State) -> State:
+    """Both states as arrays of one snapshot; each hour of a profile stands alone, since few change between two."""
+    arrays = {f"watch.{k}": v for k, v in watch.items()}
+    for name, array in bank.items():
+        if name in Record.PROFILES:
+            arrays |= {f"profile.{name}.{hour}": row for hour, row in enumerate(array)}
+        else:
+            arrays[f"bank.{name}"] = array
+    return arrays
+
+
+def unpacked(arrays: State, slots: Sequence[int] | None = None) -> tuple[State, State]:
+    """(bank, watch) of a snapshot; of the bank only `slots` when given."""
+    some = slice(None) if slots is None else list(slots)
+    bank = {k.removeprefix("bank."): v[..., some] for k, v in arrays.items() if k.startswith("bank.")}
+    for name in Record.PROFILES:
+        hours = sum(k.startswith(f"profile.{name}.") for k in arrays)
+        bank[name] = np.stack([arrays[f"profile.{name}.{hour}"][some] for hour in range(hours)])
+    return bank, {k.removeprefix("watch."): v for k, v in arrays.items() if k.startswith("watch.")}
+
+
+def _unchanged(touched: Mapping[str, NDArray[np.intp]]) -> set[str]:
+    hours = {"week": 168}
+    return {
+        f"profile.{name}.{hour}"
+        for name in Record.PROFILES
+        for hour in set(range(hours.get(name, 24))) - set(touched[name].tolist())
+    }

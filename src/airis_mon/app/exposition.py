@@ -1,0 +1,96 @@
+"""Our own metrics and scores, as Prometheus reads them from GET /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
+
+from airis_mon.series.labels import METRIC, Labels
+
+if TYPE_CHECKING:
+    from airis_mon.app.engine import Engine
+
+SCORES_SHOWN = 10_000
+"""So many signals stand in /metrics at most, the highest scores first: a page of millions helps nobody."""
+
+
+class Exposition:
+    """Builds the page for one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(namespace="airis", registry=self._registry)
+
+    def page(self) -> bytes:
+        """The text exposition."""
+        return generate_latest(self._registry) + b"".join(self._scores())
+
+    def collect(self) -> Iterator[Metric]:
+        """Self metrics, as prometheus_client asks for them."""
+        yield from self._passed()
+        yield from self._detector()
+        yield from self._state()
+
+    def _passed(self) -> Iterator[Metric]:
+        counts = self._engine.counts
+        for name, text, by_kind in (
+            ("airis_ingest_requests", "Batches taken in, by way in.", counts.requests),
+            ("airis_ingest_samples", "Samples committed, by way in.", counts.samples),
+            ("airis_ingest_refused", "Items refused, by way in.", counts.refused),
+        ):
+            family = CounterMetricFamily(name, text, labels=["source"])
+            for kind, n in sorted(by_kind.items()):
+                family.add_metric([kind], n)
+            yield family
+        commit = self._engine.parts.commit
+        yield CounterMetricFamily("airis_store_commits", "Commits to the store.", commit.commits)
+        yield CounterMetricFamily("airis_store_commit_failures", "Commits that failed.", commit.failures)
+        yield CounterMetricFamily("airis_store_rows", "Rows committed.", commit.committed_rows)
+        took = commit.last_duration_s
+        yield GaugeMetricFamily("airis_store_last_commit_seconds", "How long the last commit took.", took)
+
+    def _detector(self) -> Iterator[Metric]:
+        detection = self._engine.parts.detection
+        counts = detection.counts
+        yield CounterMetricFamily("airis_detect_samples", "Committed samples judged.", counts.samples)
+        yield CounterMetricFamily("airis_detect_signals", "Values of watched signals scored.", counts.signals)
+        yield CounterMetricFamily("airis_detect_anomalies", "Anomalies raised.", counts.anomalies)
+        yield CounterMetricFamily("airis_detect_cpu_seconds", "CPU time of the detector.", counts.busy_s)
+        yield CounterMetricFamily("airis_detect_snapshots", "Snapshots written.", counts.snapshots)
+        yield CounterMetricFamily(
+            "airis_detect_overflows", "Times the detector fell back to the store.", counts.overflows
+        )
+        yield GaugeMetricFamily("airis_detect_queued_samples", "Samples that wait to be judged.", detection.queued)
+        yield GaugeMetricFamily("airis_detect_slots", "Signals with a detector.", detection.bank.size)
+
+    def _state(self) -> Iterator[Metric]:
+        engine = self._engine
+        yield GaugeMetricFamily("airis_ready", "1 while samples are taken in.", float(engine.is_ready))
+        yield GaugeMetricFamily("airis_series", "Series known.", len(engine.parts.catalogue))
+        yield CounterMetricFamily("airis_events_published", "Events told to subscribers.", engine.events.published)
+        yield CounterMetricFamily("airis_source_dropped", "Collected samples the store never took.", engine.dropped)
+
+    def _scores(self) -> Iterator[bytes]:
+        yield b"# HELP aiops_anomaly_score Highest score of the last ten minutes, 0..1; 0.8 is the alarm line.\n"
+        yield b"# TYPE aiops_anomaly_score gauge\n"
+        for labels, signal, score in self._engine.scores()[:SCORES_SHOWN]:
+            yield f"aiops_anomaly_score{{{_pairs(score_labels(labels, signal))}}} {score:.6g}\n".encode()
+
+
+def score_labels(labels: Labels, signal: str) -> Labels:
+    """The labels of a signal's score: the series' own, its metric under `for`, and what of it is watched."""
+    own = tuple((n, v) for n, v in labels if n not in (METRIC, "for", "signal"))
+    return (("for", dict(labels)[METRIC]), ("signal", signal), *own)
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
+
+
+def _pairs(labels: Labels) -> str:
+    return ",".join(f'{n}="{v.translate(_ESCAPES)}"' for n, v in labels)

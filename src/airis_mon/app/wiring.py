@@ -1,0 +1,148 @@
+"""One straight function: settings -> objects. Nothing else names concrete classes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import asdict
+
+from airis_mon.act.writeback import RemoteWriter
+from airis_mon.app.bus import EventBus
+from airis_mon.app.detection import Detection, Make
+from airis_mon.app.engine import Engine, Parts
+from airis_mon.app.ground import local_zone, now_ms
+from airis_mon.app.history import History
+from airis_mon.app.reporter import Reporter
+from airis_mon.config.sections import Section
+from airis_mon.config.settings import Settings
+from airis_mon.detect.base import State
+from airis_mon.detect.detectors.record import Record
+from airis_mon.detect.watch import Watch
+from airis_mon.events.anomaly import Anomaly
+from airis_mon.ingest.base import Collector
+from airis_mon.ingest.decoders.json import Json
+from airis_mon.ingest.decoders.otlp import Otlp
+from airis_mon.ingest.decoders.remote_write import RemoteWrite
+from airis_mon.plugins import find
+from airis_mon.series.admit import Limits
+from airis_mon.series.batch import Batch
+from airis_mon.series.catalogue import Catalogue
+from airis_mon.series.zone import zone as zone_of
+from airis_mon.store.backends.clickhouse import ClickHouse
+from airis_mon.store.commit import GroupCommit
+from airis_mon.store.cursors import Cursors
+from airis_mon.store.snapshots import Snapshots
+
+
+def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
+    """The whole engine, nothing opened yet. Without `collect` only what is pushed comes in."""
+    data_dir = Path(settings.data_dir)
+    catalogue = Catalogue(
+        max_series=settings.limits.max_series,
+        max_labels=settings.limits.max_labels,
+        max_label_bytes=settings.limits.max_label_bytes,
+    )
+    store = ClickHouse(
+        url=settings.store.url or str(data_dir / "store"),
+        retention_days=settings.store.retention_days,
+        memory_bytes=settings.store.memory_bytes,
+        durability=settings.store.durability,
+        history_days=settings.store.history_days,
+        cluster=settings.store.cluster or None,
+    )
+    bus = EventBus(now_ms)
+
+    def tell(found: list[Anomaly]) -> None:
+        for anomaly in found:
+            bus.publish("anomaly_detected", anomaly.payload)
+
+    snapshots = Snapshots(
+        data_dir / "snapshots",
+        keep_all_ms=int(settings.detect.keep_snapshots_s * 1000),
+        keep_hourly_ms=int(settings.detect.keep_hourly_s * 1000),
+    )
+    detection = Detection(
+        catalogue,
+        _detectors(settings, catalogue),
+        store,
+        snapshots,
+        tell,
+        now_ms,
+        snapshot_interval_s=settings.detect.snapshot_interval_s,
+        retention_s=settings.store.retention_days * 86_400,
+    )
+
+    def committed(batch: Batch) -> None:
+        catalogue.observe(batch)
+        detection.feed(batch)
+
+    commit = GroupCommit(
+        store,
+        catalogue,
+        clock=time.monotonic,
+        on_commit=committed,
+        interval_s=settings.store.commit_interval_ms / 1000,
+        rows=settings.store.commit_rows,
+        queue_rows=settings.store.queue_rows,
+    )
+    cursors = Cursors(data_dir / "cursors.json")
+    return Engine(
+        Parts(
+            catalogue=catalogue,
+            store=store,
+            commit=commit,
+            detection=detection,
+            history=History(detection, store, snapshots),
+            bus=bus,
+            decoders={
+                "remote_write": RemoteWrite(catalogue, max_bytes=settings.server.max_body_bytes),
+                "otlp": Otlp(catalogue),
+                "json": Json(catalogue),
+            },
+            collectors=_collectors(settings, catalogue, cursors) if collect else (),
+            cursors=cursors,
+            limits=Limits(settings.limits.max_future_s, settings.store.retention_days * 86_400),
+            clock=now_ms,
+            data_dir=data_dir,
+            background=_background(settings, catalogue, detection),
+        )
+    )
+
+
+def _detectors(settings: Settings, catalogue: Catalogue) -> Make:
+    zone = zone_of(settings.time.zone or local_zone())
+
+    def make(bank_state: State | None, watch_state: State | None) -> tuple[Record, Watch]:
+        bank = Record(zone=zone) if bank_state is None else Record.from_state(bank_state, zone=zone)
+        of = settings.detect
+        if watch_state is None:
+            return bank, Watch(catalogue, bank, of.select, of.drop, of.max_signals)
+        return bank, Watch.from_state(watch_state, catalogue, bank, of.select, of.drop, of.max_signals)
+
+    return make
+
+
+def _collectors(settings: Settings, catalogue: Catalogue, cursors: Cursors) -> list[tuple[str, Collector]]:
+    of, folder = settings.ingest, "ingest.collectors"
+    found: list[tuple[str, Collector]] = []
+    if of.host.enabled:
+        found.append(("host", find(folder, "host")(catalogue, **_given(of.host, "enabled"))))
+    found += [(f"scrape {g.job}", find(folder, "prometheus")(catalogue, **_given(g))) for g in of.scrape]
+    for source in of.clickhouse:
+        name = f"clickhouse {source.name}"
+        found.append((name, find(folder, "clickhouse")(catalogue, cursor=cursors.get(name), **_given(source))))
+    return found
+
+
+def _background(settings: Settings, catalogue: Catalogue, detection: Detection) -> list[Reporter]:
+    if not settings.writeback.url:
+        return []
+    writer = RemoteWriter(catalogue, **_given(settings.writeback))
+    return [Reporter(detection, writer, now_ms, interval_s=settings.writeback.interval_s)]
+
+
+def _given(section: Section, *without: str) -> dict[str, Any]:
+    """A section's values as keyword arguments; what is empty is left to the constructor."""
+    return {k: v for k, v in asdict(section).items() if k not in without and v not in ("", [], {})}
