@@ -1,0 +1,44 @@
+"""`airis-mon`: finds the command, runs it, turns errors into one sentence and an exit code (0, 1 failed, 2 misuse)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from airis_mon import __version__
+from airis_mon.errors import AirisError, ConfigError
+
+COMMANDS = ("serve", "keys", "config")
+"""One module of this folder each, with `add_parser(subparsers)` and `run(args) -> int`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; answers its exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except ConfigError as error:
+        print(f"airis-mon: {error}", file=sys.stderr)
+        return 2
+    except AirisError as error:
+        print(f"airis-mon: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of a pipe has seen enough, as `| head` does
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="airis-mon", description="Turns metrics into few, explained anomalies, beside your monitoring stack."
+    )
+    parser.add_argument("--version", action="version", version=f"airis-mon {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = import_module(f"airis_mon.cli.{name}")
+        module.add_parser(commands)
+    return parser

@@ -1,0 +1,120 @@
+"""`airis-mon serve`: the engine and its HTTP surface until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airis_mon.config.settings import Settings
+
+DRAIN_S = 15
+"""Requests under way get so long after SIGTERM."""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser("serve", help="watch this host and whatever is sent here, and serve the API")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (TOML); default ./airis.toml if there")
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1; any other demands API keys)")
+    parser.add_argument("--port", type=int, help="port (default 8765)")
+    parser.add_argument("--data-dir", metavar="DIR", help="where everything is kept (default ./data)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serves until SIGINT or SIGTERM; then drains, commits and ends with 0."""
+    from airis_mon.app.ground import prepare
+    from airis_mon.app.logging import configure
+    from airis_mon.config.settings import load
+
+    flags = {"server.host": args.host, "server.port": args.port, "data_dir": args.data_dir}
+    settings = load(args.config, os.environ, flags).settings
+    configure(settings.log.level, settings.log.format)
+    prepare(Path(settings.data_dir))
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        return runner.run(_serve(settings))
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(settings: Settings) -> int:
+    from airis_mon.manager import AIOpsManager
+
+    manager = AIOpsManager(settings)
+    await manager.access.demand_a_key()
+    await manager.initialize()
+    server = _server(manager.serve_app(), settings)
+    starting = asyncio.create_task(manager.start(), name="start")
+    starting.add_done_callback(lambda task: setattr(server, "should_exit", server.should_exit or _has_failed(task)))
+    say(f"AIRIS-MON: {address(settings)}/  (stop with Ctrl-C)")
+    try:
+        await server.serve()
+        await starting
+    finally:
+        await manager.stop()
+    return 0 if server.started else 1
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+def _server(app: Any, settings: Settings) -> Any:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Ends open event streams first: they would hold the drain up to its end.
+
+        Signals are ours: uvicorn would raise them again after its own drain, before the engine has committed.
+        """
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+            yield
+
+        async def shutdown(self, sockets: Any = None) -> None:
+            app.close_streams()
+            await super().shutdown(sockets)
+
+    return Server(
+        uvicorn.Config(
+            app,
+            host=settings.server.host,
+            port=settings.server.port,
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=DRAIN_S,
+            server_header=False,
+        )
+    )
+
+
+def address(settings: Settings) -> str:
+    """Where people find the server."""
+    host = settings.server.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
+
+
+def say(text: str) -> None:
+    """One line for a person who looks on; logs go to standard output."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)
