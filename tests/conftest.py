@@ -10,8 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
+from hypothesis import settings
 
 from tools import servers
+
+# A shared machine is slow at times; how fast something is, benchmarks say.
+settings.register_profile("airis", deadline=None)
+settings.load_profile("airis")
 
 
 def _serve(start: Callable[[], AbstractContextManager[servers.Server]]) -> Iterator[servers.Server]:
