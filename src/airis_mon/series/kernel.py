@@ -34,6 +34,11 @@ def bare(function: F) -> F:
     return _compiled(function, {**FLAGS, "_nrt": False})
 
 
+def exact_kernel(function: F) -> F:
+    """As `kernel`, with every operation rounded as IEEE 754 says: for results that another program must reproduce."""
+    return _compiled(function, {**FLAGS, "fastmath": False})
+
+
 def inlined(function: F) -> F:
     """Compiles `function` into each kernel that calls it."""
     return numba.njit(inline="always", **FLAGS)(function)  # type: ignore[no-any-return]

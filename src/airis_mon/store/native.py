@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 _DTYPES: dict[str, np.dtype[Any]] = {
+    "Int8": np.dtype("<i1"),
     "UInt8": np.dtype("<u1"),
     "UInt16": np.dtype("<u2"),
     "UInt32": np.dtype("<u4"),

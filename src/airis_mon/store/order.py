@@ -23,6 +23,7 @@ class SeriesOrder:
         self.rank = np.empty(0, np.int64)  # by sid
         self.metric = np.empty(0, np.int32)  # by sid
         self.metrics: list[str] = []
+        self.exponent = np.empty(0, np.int8)  # by sid: what fitted the series' last value
         self._fp = np.empty(0, np.uint64)  # by sid, as ranked
         self._by_rank = np.empty(0, np.int64)  # sids
         self._metric_rank = np.empty(0, np.int64)
@@ -36,6 +37,8 @@ class SeriesOrder:
             if len(fp) == known and not len(moved):
                 return
             self._fp, self.metric = fp.copy(), metric.copy()
+            self.exponent = np.concatenate([self.exponent, np.zeros(len(fp) - known, np.int8)])
+            self.exponent[moved] = 0
             if len(catalogue.metrics) != len(self.metrics):
                 self.metrics = list(catalogue.metrics)
                 self._metric_rank = np.argsort(np.argsort(np.array(self.metrics, dtype=object), kind="stable"))

@@ -18,6 +18,7 @@ from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import metric_of
 from airis_mon.store.base import Columns, Matcher, SeriesRow
 from airis_mon.store.connection import ClientPool, DirectoryLock, parse_address
+from airis_mon.store.decimals import to_decimals
 from airis_mon.store.migrate import fill, migrate, templates
 from airis_mon.store.native import block, fixed, low_cardinality, read, text, text_map
 from airis_mon.store.order import SeriesOrder
@@ -28,7 +29,7 @@ from airis_mon.store.selectors import condition
 HOUR_MS = 3_600_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _EARLIEST, _LATEST = -2_208_988_800_000, 10_413_791_999_999  # what DateTime64(3) can hold, ms
-_SAMPLE = ("tenant", "metric", "fp", "ts", "value")
+_SAMPLE = ("tenant", "metric", "fp", "ts", "mantissa", "exponent")
 _SERIES = ("tenant", "metric", "fp", "labels", "first_seen", "last_seen")
 _FACT = ("value", "score", "onset", "level", "expected", "lower", "upper")
 _ANOMALY = ("tenant", "fp", "signal", "ts", "labels", *_FACT, "feature")
@@ -161,6 +162,7 @@ class ClickHouse:
     def _encode(self, catalogue: Catalogue, batch: Batch) -> bytes:
         self._order.follow(catalogue)
         sid, fp, t, value = self._order.sort(batch)
+        mantissa, exponent = to_decimals(sid, value, self._order.exponent)
         metric = self._order.metric[sid]
         starts = np.concatenate([[0], np.flatnonzero(metric[1:] != metric[:-1]) + 1])
         index = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(metric)))
@@ -170,7 +172,8 @@ class ClickHouse:
             low_cardinality("metric", names, index),
             fixed("fp", "UInt64", fp),
             fixed("ts", "DateTime64(3, 'UTC')", t),
-            fixed("value", "Float64", value),
+            fixed("mantissa", "Int64", mantissa),
+            fixed("exponent", "Int8", exponent),
         ]
         return block(len(sid), columns)
 

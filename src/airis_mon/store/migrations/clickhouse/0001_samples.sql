@@ -2,13 +2,18 @@
 -- ClickHouse has no transaction for DDL, so every statement can be repeated. A semicolon at a line's end ends a statement.
 -- Templates: {replicated} "" or "Replicated", {local} "" or "_local", {on_cluster} "" or "ON CLUSTER ...", and numbers.
 
+-- value = mantissa / 10^exponent; exponent 127: the mantissa holds the bits of a value that is no short decimal.
+-- Series of a target share their times, so larger blocks of `ts` find them again.
 CREATE TABLE IF NOT EXISTS samples{local} {on_cluster}
 (
-    tenant LowCardinality(String) CODEC(ZSTD(1)),
-    metric LowCardinality(String) CODEC(ZSTD(1)),
-    fp     UInt64                 CODEC(Delta, ZSTD(1)),
-    ts     DateTime64(3, 'UTC')   CODEC(Delta, ZSTD(1)),
-    value  Float64                CODEC(Delta, ZSTD(1))
+    tenant   LowCardinality(String) CODEC(ZSTD(1)),
+    metric   LowCardinality(String) CODEC(ZSTD(1)),
+    fp       UInt64                 CODEC(Delta, ZSTD(1)),
+    ts       DateTime64(3, 'UTC')   CODEC(Delta, ZSTD(1))
+             SETTINGS (min_compress_block_size = 524288, max_compress_block_size = 1048576),
+    mantissa Int64                  CODEC(Delta, T64('bit'), ZSTD(1)),
+    exponent Int8                   CODEC(ZSTD(1)),
+    value    Float64                ALIAS if(exponent = 127, reinterpretAsFloat64(mantissa), mantissa / intExp10(exponent))
 )
 ENGINE = {replicated}MergeTree
 PARTITION BY toDate(ts)
