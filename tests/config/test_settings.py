@@ -84,7 +84,7 @@ def test_an_unknown_key_names_the_nearest_and_where_it_stands(write):
         ('[server]\nport = "x"', "server.port is 'x' (file {file}): expected `int`"),
         ("[server]\nport = 70000", "server.port is 70000 (file {file}): expected `int` <= 65535"),
         ('[store]\ndurability = "disk"', "store.durability is 'disk' (file {file}): invalid enum value 'disk'"),
-        ("server = 3", "server is 3 (file {file}); expected a table"),
+        ("server = 3", "server (file {file}) must be a table: [server]"),
         ('[server]\ncors_origins = ["a", 1]', "server.cors_origins[1] is 1 (file {file}): expected `str`"),
         (
             '[[ingest.scrape]]\njob = "a"\ntargets = ["b:1"]\ninterval_s = "often"',
@@ -126,6 +126,24 @@ def test_a_secret_is_in_no_error_and_not_shown():
     assert shown["store"]["url"] == "http://u:***@h:8123/db"
     assert shown["records"]["url"] == ""
     assert shown["server"]["port"] == 8765
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'store = "http://u:hunter2@h"',
+        '[store]\nurl = ["hunter2"]',
+        '[[ingest.scrape]]\njob = "a"\nbearer_token = "hunter2"',  # neither targets nor file_sd
+        '[[ingest.scrape]]\njob = "a"\ntargets = ["b:1"]\npassword = ["hunter2"]',
+        '[[ingest.scrape]]\nbearer_token = "hunter2"',
+        '[ingest]\nscrape = {password = "hunter2"}',
+        'ingest = {scrape = ["hunter2"]}',
+        '[[ingest.clickhouse]]\nname = "a"\nquery = "t"\nurl = "ftp://u:hunter2@h"',
+        '[writeback]\nurl = "ftp://u:hunter2@h"\npassword = "hunter2"',
+    ],
+)
+def test_no_mistake_shows_a_secret(write, text):
+    assert "hunter2" not in fails(write(text))
 
 
 def test_names_of_the_specification_work_below_ours():

@@ -423,7 +423,7 @@ def test_the_sslmode_of_everybody_s_url_is_understood():
     assert Sql("postgres://u@h/d?sslmode=require", Clock())._url.query == {"ssl": "require"}
 
 
-@pytest.mark.parametrize("bad", ["mysql://h/d", "nonsense"])
+@pytest.mark.parametrize("bad", ["mysql://h/d", "nonsense", "sqlite://", "sqlite:///:memory:"])
 def test_a_database_we_do_not_know_is_a_wrong_setting(bad):
     with pytest.raises(ConfigError, match=r"records\.url"):
         Sql(bad, Clock())

@@ -156,7 +156,8 @@ def _flatten(tree: Mapping[str, Any], section: type[Section], prefix: str, origi
         slot = _slots(section).get(key)
         if slot and _is_section(slot.type):
             if not isinstance(value, dict):
-                raise ConfigError(f"{prefix}{key} is {value!r} ({origin}); expected a table")
+                # Not the value: it may be what belongs into a secret below.
+                raise ConfigError(f"{prefix}{key} ({origin}) must be a table: [{prefix}{key}]")
             flat |= _flatten(value, slot.type, f"{prefix}{key}.", origin)
         else:
             _put(flat, prefix + key, Value(value, origin))
@@ -307,8 +308,19 @@ def _wrong(message: str, given: Mapping[str, Value]) -> ConfigError:
     if leaf not in given:  # a check over several fields of a section
         origins = sorted({v.origin for p, v in given.items() if p.startswith(f"{at}.")})
         return ConfigError(f"{at}: {expected} ({', '.join(origins)})")
-    value = MASK if schema_of_settings()[leaf].secret else repr(_at(given[leaf].value, at.removeprefix(leaf)))
-    return ConfigError(f"{at} is {value} ({given[leaf].origin}): {expected[0].lower()}{expected[1:]}")
+    shown = _shown(given[leaf].value, schema_of_settings()[leaf], at.removeprefix(leaf))
+    return ConfigError(f"{at}{shown} ({given[leaf].origin}): {expected[0].lower()}{expected[1:]}")
+
+
+def _shown(value: Any, setting: Setting, steps: str) -> str:
+    """` is VALUE` for the part of a setting that is wrong; nothing for a whole table, which may hold secrets."""
+    field = re.match(r"\[\d+\]\.(\w+)", steps)
+    entry = entry_of(setting.type)
+    slot = _slots(entry).get(field[1]) if entry and field else None
+    if setting.secret or (slot and slot.secret):
+        return f" is {MASK}"
+    part = _at(value, steps)
+    return "" if (entry and not slot) or isinstance(part, dict) else f" is {part!r}"
 
 
 def _at(value: Any, steps: str) -> Any:

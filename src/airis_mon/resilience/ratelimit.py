@@ -48,7 +48,7 @@ class LocalRateLimiter:
     """Limits within this process: exact under threads, bounded in memory.
 
     A key that was quiet for a period is forgotten without loss: it has its whole limit back. Beyond `max_keys` keys
-    in use the quietest are forgotten early, which grants them a fresh limit; one address costs about 200 bytes.
+    in use the quietest are forgotten early, which grants them a fresh limit; one address costs about 150 bytes.
     """
 
     def __init__(self, rate: Rate, *, max_keys: int = 200_000) -> None:

@@ -87,8 +87,8 @@ class Sql:
 
     def _make_file(self) -> None:
         """Makes SQLite's file before SQLite does: it holds the hashes of keys, so nobody else may read it."""
-        if self._is_sqlite and self._url.database and self._url.database != ":memory:":
-            file = Path(self._url.database)
+        if self._is_sqlite:
+            file = Path(self._url.database or "")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch(mode=0o600)
 
@@ -349,6 +349,8 @@ def _parsed(url: str | URL) -> URL:
     driver = DRIVERS.get(parsed.drivername.partition("+")[0])
     if driver is None:
         raise ConfigError(f"records.url begins with {parsed.drivername}; known: {', '.join(DRIVERS)}")
+    if driver == DRIVERS["sqlite"] and parsed.database in {None, "", ":memory:"}:
+        raise ConfigError("records.url names no file; write sqlite:////folder/records.db")
     # What libpq, and so everybody's URL, calls sslmode is ssl in asyncpg; the words are the same.
     query = {"ssl" if name == "sslmode" else name: value for name, value in parsed.query.items()}
     return parsed.set(drivername=driver, query=query)
