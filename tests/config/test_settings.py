@@ -95,6 +95,7 @@ def test_an_unknown_key_names_the_nearest_and_where_it_stands(write):
         ('[time]\nzone = "Mars/Olympus"', "'Mars/Olympus' is no time zone"),
         ('[server]\nbase_path = "api"', "server.base_path is 'api'"),
         ("[ingest.host]\ninterval_s = nan", "ingest.host.interval_s is nan"),
+        ('[security]\ntrusted_proxies = ["10.0.0.0/8", "proxy"]', "'proxy' is no address and no network"),
         ("[server\n", "not valid TOML"),
     ],
 )

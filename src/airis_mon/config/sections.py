@@ -69,6 +69,16 @@ class Security(Section, frozen=True):
         doc("Addresses or networks of proxies whose X-Forwarded-For header is believed when requests are counted."),
     ] = []
 
+    def __post_init__(self) -> None:
+        if self.trusted_proxies:
+            from ipaddress import ip_network
+
+            for address in self.trusted_proxies:
+                try:
+                    ip_network(address)
+                except ValueError:
+                    raise ValueError(f"`trusted_proxies` {address!r} is no address and no network") from None
+
 
 class RateLimit(Section, frozen=True):
     """How often one client may call. Health is never limited; bulk ingest has its own limit."""
