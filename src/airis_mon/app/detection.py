@@ -122,6 +122,7 @@ class Detection:
     def feed(self, batch: Batch) -> None:
         """Takes a committed batch; never blocks. What does not fit is read back from the store later."""
         with self._wake:
+            self._idle = False
             if self._queued + len(batch) > self._queue_rows:
                 self._queue.clear()
                 self._queued = 0
