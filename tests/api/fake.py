@@ -103,6 +103,8 @@ class FakeEngine:
     async def ingest(self, kind: str, body: bytes, content_type: str) -> Receipt:
         self._note("ingest", kind, body, content_type)
         count = len(read_json(body)) if kind == "json" else 1
+        if (kind, content_type) == ("otlp", "application/json") and not body.startswith(b"{"):
+            raise InputError("the body is no export request")
         return Receipt(count - len(self.refuses), len(self.refuses), self.refuses, count - len(self.refuses))
 
     async def series(

@@ -65,12 +65,12 @@ async def _receive(request: Request[Any, Any, Any], max_bytes: int) -> bytes:
             raise HttpError(400, "the client left before its body was complete")
         if message["type"] != "http.request":
             continue
-        if chunk := message["body"]:
+        if chunk := message.get("body", b""):
             size += len(chunk)
             if size > max_bytes:
                 raise _too_large(size, max_bytes)
             chunks.append(chunk)
-        if not message["more_body"]:
+        if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

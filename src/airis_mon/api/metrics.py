@@ -21,15 +21,15 @@ _METRIC_SCHEMA = {
     "properties": {
         "metricName": {"type": "string", "minLength": 1},
         "value": {"type": "number"},
-        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-        "source": {"type": "string", "default": "api"},
+        "labels": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
+        "source": {"type": ["string", "null"], "default": "api"},
         "timestamp": {
-            "description": "RFC 3339, epoch seconds or milliseconds; now, when absent",
-            "type": ["string", "number"],
+            "description": "RFC 3339 with an offset, epoch seconds or milliseconds; now, when absent",
+            "type": ["string", "number", "null"],
         },
     },
 }
-_ONE_OR_MANY = {"oneOf": [_METRIC_SCHEMA, {"type": "array", "minItems": 1, "items": _METRIC_SCHEMA}]}
+_ONE_OR_MANY = {"oneOf": [_METRIC_SCHEMA, {"type": "array", "items": _METRIC_SCHEMA}]}
 _SENT = {"metricName": "cpu_usage", "value": 95.5, "labels": {"host": "web-1"}, "source": "api"}
 _NOW = "2026-03-01T12:00:00.000Z"
 _STORED = {

@@ -37,7 +37,8 @@ class Body:
 class Doc:
     """What the document says of a route beyond its docstring.
 
-    answer is a Struct, or None when the answer is no JSON of ours; other is a second form of it.
+    answer is a Struct, or None when the answer is no JSON of ours; other is a second form of it. other_media: all
+    answers, errors too, may also be binary data of this kind.
     """
 
     answer: type[Out] | None
@@ -48,6 +49,7 @@ class Doc:
     bodies: tuple[Body, ...] = ()
     status: int = 200
     media: str = JSON
+    other_media: str = ""
     errors: tuple[int, ...] = ()
 
 
@@ -130,7 +132,7 @@ def _parameter(param: Param[Any], place: str) -> dict[str, Any]:
 
 
 def _typed(param: Param[Any]) -> Any:
-    number = {"integer": int, "number": float}.get(param.schema["type"])
+    number = {"integer": int, "number": float}.get(param.schema.get("type", ""))
     return number(param.example) if number else param.example
 
 
@@ -151,16 +153,22 @@ def _responses(doc: Doc, *, is_open: bool) -> dict[str, Any]:
         schema = forms[0] if len(forms) == 1 else {"oneOf": forms}
         answer["content"] = {JSON: {"schema": schema, "example": doc.example}}
     elif doc.status != 204:
-        answer["content"] = {doc.media: {"schema": {"type": "string"}, "example": doc.example}}
+        kind = "object" if doc.media == JSON else "string"
+        answer["content"] = {doc.media: {"schema": {"type": kind}, "example": doc.example}} | _binary(doc)
     errors = {429, 500, *doc.errors}
     errors |= {400} if doc.params or doc.bodies or doc.path else set()
     errors |= {408, 413, 415, 503} if doc.bodies else set()
     errors |= set() if is_open else {401, 403}
-    return {str(doc.status): answer, **{str(status): _error(status) for status in sorted(errors)}}
+    return {str(doc.status): answer, **{str(status): _error(status, doc) for status in sorted(errors)}}
 
 
-def _error(status: int) -> dict[str, Any]:
-    return {"description": KINDS[status], "content": {JSON: {"schema": {"$ref": _REF.format(name="Error")}}}}
+def _error(status: int, doc: Doc) -> dict[str, Any]:
+    content = {JSON: {"schema": {"$ref": _REF.format(name="Error")}}} | _binary(doc)
+    return {"description": KINDS[status], "content": content}
+
+
+def _binary(doc: Doc) -> dict[str, Any]:
+    return {doc.other_media: {"schema": {}}} if doc.other_media else {}
 
 
 def _headers() -> dict[str, Any]:

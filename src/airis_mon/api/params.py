@@ -86,17 +86,15 @@ def window(query: Query, default_ms: int) -> tuple[int, int]:
 def read_time(text: str) -> int:
     """Milliseconds of a time written in RFC 3339 or as epoch seconds or milliseconds.
 
-    A number of 10^11 or more is taken as milliseconds: as seconds it would lie beyond the year 5138.
-    Raises InputError.
+    A number of 10^11 or more is taken as milliseconds: as seconds it would lie beyond the year 5138. Times outside
+    the years 1970 to 9999 become the nearest inside: no sample lies between. Raises InputError for what is no time.
     """
     if _DIGITS.match(text):
         number = float(text)
         t = number if abs(number) >= 1e11 else number * 1000
     else:
         t = _read_rfc3339(text)
-    if not (math.isfinite(t) and 0 <= t <= LATEST_MS):
-        raise InputError("lies outside the years 1970 to 9999")
-    return round(t)
+    return round(min(max(t, 0), LATEST_MS))
 
 
 def read_id(text: str) -> int:
@@ -171,7 +169,7 @@ def _refuse(name: str, value: str, reason: str) -> NoReturn:
     raise InputError(f"parameter {name} {reason}", (Refusal(name, value, reason),))
 
 
-_TIME = {"type": "string"}
+_TIME = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}]}
 MATCH: Param[Sequence[Matcher]] = Param(
     "match", "One PromQL selector; only series that meet it.", {"type": "string"}, 'up{job="api"}', parse_selector, ()
 )

@@ -16,7 +16,8 @@ from airis_mon.api.metrics import media_of, refuse_partly
 from airis_mon.api.openapi import JSON, Body, Doc
 
 PROTOBUF = "application/x-protobuf"
-_BINARY: dict[str, Any] = {"type": "string", "contentMediaType": PROTOBUF}
+_BINARY: dict[str, Any] = {}
+"""OpenAPI 3.1 describes binary bodies by their media type alone."""
 _GRPC = {400: 3, 401: 16, 403: 7, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
 """gRPC's codes for our statuses, as OTLP's error message carries them; all others are 13, internal."""
 
@@ -60,9 +61,10 @@ async def remote_write(request: Req, engine: TheEngine, bounds: TheBounds) -> Re
 
 def _answer_otlp_error(request: Req, error: Exception) -> Response[bytes]:
     answer = fault(error)
-    if media_of(request) == JSON:  # our envelope's `message` is what OTLP's Status has under this name
-        return Response(answer.body(), status_code=answer.status, headers=answer.headers, media_type=JSON)
-    return Response(_rpc_status(answer), status_code=answer.status, headers=answer.headers, media_type=PROTOBUF)
+    if media_of(request) == PROTOBUF:
+        return Response(_rpc_status(answer), status_code=answer.status, headers=answer.headers, media_type=PROTOBUF)
+    # Our envelope's `message` is what OTLP's JSON Status has under this name.
+    return Response(answer.body(), status_code=answer.status, headers=answer.headers, media_type=JSON)
 
 
 @post(
@@ -74,6 +76,7 @@ def _answer_otlp_error(request: Req, error: Exception) -> Response[bytes]:
             None,
             {},
             media=JSON,
+            other_media=PROTOBUF,
             bodies=(Body(JSON, {"type": "object"}, _otlp_example), Body(PROTOBUF, _BINARY, lambda _: b"")),
         )
     },

@@ -67,8 +67,8 @@ def status() -> Call[Json]:
 
 def metric(name: str, value: float, labels: Mapping[str, str] | None, timestamp: Time, source: str) -> Json:
     """A metric as it is sent."""
-    sent: Json = {"metricName": name, "value": value, "labels": dict(labels or {}), "source": source}
-    return sent if timestamp is None else {**sent, "timestamp": _time(timestamp)}
+    sent: Json = {"metricName": name, "value": _written(value), "labels": dict(labels or {}), "source": source}
+    return sent if timestamp is None else {**sent, "timestamp": _written(timestamp)}
 
 
 def send_one(sent: Json) -> Call[Json]:
@@ -173,14 +173,14 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _given(**params: Any) -> dict[str, str]:
-    return {name: str(_time(value)) for name, value in params.items() if value is not None}
+    return {name: str(_written(value)) for name, value in params.items() if value is not None}
 
 
 def _dated(sent: Mapping[str, Any]) -> Json:
-    return {name: _time(value) for name, value in sent.items()}
+    return {name: _written(value) for name, value in sent.items()}
 
 
-def _time(value: Any) -> Any:
+def _written(value: Any) -> Any:
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
     if isinstance(value, float) and not math.isfinite(value):
