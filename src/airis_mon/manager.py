@@ -28,8 +28,8 @@ SERVICES = ("analytics", "monitoring")
 class AIOpsManager:
     """One engine in this process.
 
-    config: a Settings tree, a mapping of dotted setting names to values (`{"server.port": 9000}`), or the path of a
-    TOML file; the environment stands over a file as it does for `serve`. enabled_services: "monitoring" collects from
+    config: a Settings tree, a mapping of dotted setting names to values (`{"server.port": 9000}`) over the defaults
+    and nothing else, or the path of a TOML file, over which the environment stands as it does for `serve`. enabled_services: "monitoring" collects from
     this host and the configured sources; without it only what is pushed comes in.
 
         manager = AIOpsManager(config={"data_dir": "/var/lib/airis"})
@@ -183,5 +183,5 @@ def _settings(config: Settings | Mapping[str, Any] | Path | str | None) -> Setti
     if isinstance(config, Settings):
         return config
     if isinstance(config, Mapping):
-        return load(None, {}, config).settings
+        return load(Path(os.devnull), {}, config).settings  # not the airis.toml of whoever embeds us
     return load(None if config is None else Path(config), os.environ, {}).settings

@@ -104,6 +104,7 @@ def _server(app: Any, settings: Settings) -> Any:
             access_log=False,
             timeout_graceful_shutdown=DRAIN_S,
             server_header=False,
+            forwarded_allow_ips=settings.security.trusted_proxies,  # unset, uvicorn believes every local client
         )
     )
 
