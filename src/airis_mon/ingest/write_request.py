@@ -1,7 +1,7 @@
 """Remote write messages as protobuf objects: the slow, complete reader beside the wire walkers.
 
-The classes are built from descriptors here, so nothing is generated. Strings are declared as bytes: one label that is
-not UTF-8 refuses its own series, not the request. Exemplars and histograms are bytes too, as nobody looks inside.
+Strings are bytes here: one label that is not UTF-8 refuses its own series, not the request. Exemplars and histograms
+are bytes too, as nobody looks inside.
 """
 
 from __future__ import annotations
@@ -10,11 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import DecodeError
-from google.protobuf.message_factory import GetMessageClass
-
+from airis_mon.ingest.messages import DecodeError, classes
 from airis_mon.series.catalogue import MetricType
 
 Pairs = list[tuple[bytes, bytes]]
@@ -32,7 +28,6 @@ TYPES = (
 )
 """By the number that both versions of the protocol use."""
 
-# message: field = number, kind; "*" repeats, a kind in capitals is another message
 _SCHEMA = {
     "Label": {"name": (1, "bytes"), "value": (2, "bytes")},
     "Sample": {"value": (1, "double"), "timestamp": (2, "int64")},
@@ -69,48 +64,29 @@ class Item(NamedTuple):
 
 
 @cache
-def message(name: str) -> Any:
-    """The class of one message of the schema."""
-    file = FileDescriptorProto(name="airis_write.proto", package="airis", syntax="proto3")
-    for title, fields in _SCHEMA.items():
-        described = file.message_type.add(name=title)
-        for field, (number, kind) in fields.items():
-            described.field.append(_field(field, number, kind))
-    pool = DescriptorPool()
-    pool.Add(file)
-    return GetMessageClass(pool.FindMessageTypeByName(f"airis.{name}"))
-
-
-def _field(name: str, number: int, kind: str) -> FieldDescriptorProto:
-    word = kind.lstrip("*")
-    made = FieldDescriptorProto(name=name, number=number)
-    made.label = FieldDescriptorProto.LABEL_REPEATED if kind[0] == "*" else FieldDescriptorProto.LABEL_OPTIONAL
-    if word in _SCHEMA:
-        made.type, made.type_name = FieldDescriptorProto.TYPE_MESSAGE, f".airis.{word}"
-    else:
-        made.type = FieldDescriptorProto.Type.Value(f"TYPE_{word.upper()}")
-    return made
+def _classes() -> dict[str, Any]:
+    return classes("airis_write", _SCHEMA)
 
 
 def parse_labels(block: bytes) -> Pairs:
     """The labels of a raw block of label fields. Raises DecodeError."""
-    return [(label.name, label.value) for label in message("TimeSeries").FromString(block).labels]
+    return [(label.name, label.value) for label in _classes()["TimeSeries"].FromString(block).labels]
 
 
 def parse_families(body: bytes) -> Types:
     """What a version 1 request says of metric families, nothing else read. Raises DecodeError."""
-    return _families(message("Families").FromString(body))
+    return _families(_classes()["Families"].FromString(body))
 
 
 def parse1(body: bytes) -> tuple[Iterator[Item], Types]:
     """A version 1 request: its series and what it says of metric families. Raises DecodeError."""
-    request = message("WriteRequest").FromString(body)
+    request = _classes()["WriteRequest"].FromString(body)
     return (_item1(series) for series in request.timeseries), _families(request)
 
 
 def parse2(body: bytes) -> Iterator[Item]:
     """A version 2 request's series. Raises DecodeError."""
-    request = message("Request2").FromString(body)
+    request = _classes()["Request2"].FromString(body)
     symbols = list(request.symbols)
     return (_item2(series, symbols) for series in request.timeseries)
 

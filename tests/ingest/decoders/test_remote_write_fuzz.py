@@ -47,18 +47,21 @@ SERIES1 = fields(
     1, mixed(NAMED, fields(1, LABEL), fields(2, SAMPLE), fields(3, SMALL), fields(4, SMALL), UNKNOWN, most=6)
 )
 META1 = st.tuples(NUMBERS, WORDS).map(lambda p: field(3, b"\x08" + p[0] + field(2, p[1])))
-REQUEST1 = mixed(TIDY1, TIDY1, SERIES1, META1, UNKNOWN, most=8)
+REQUEST1 = mixed(TIDY1, most=8) | mixed(TIDY1, TIDY1, SERIES1, META1, UNKNOWN, most=8)
 
 SYMBOLS = st.just(b"".join(field(4, w) for w in (b"", b"__name__", b"cpu", b"mem", b"host", b"a", b"\xff")))
 REFS = st.lists(st.integers(0, 8), max_size=6) | st.sampled_from([[1, 2, 4, 5], [1, 3, 4, 5], [4, 5, 1, 2]])
 PACKED = fields(1, REFS.map(lambda refs: b"".join(map(varint, refs))))
 META2 = fields(5, mixed(*(NUMBERS.map(lambda n, tag=tag: tag + n) for tag in (b"\x08", b"\x18", b"\x20")), UNKNOWN))
 CREATED = NUMBERS.map(lambda n: b"\x30" + n)
-TIDY2 = fields(5, st.tuples(PACKED, mixed(TIDY_SAMPLE), META2).map(b"".join))
+TYPED = fields(5, st.integers(0, 7).map(lambda n: b"\x08" + varint(n)))
+GOOD = PACKED.filter(lambda p: b"\x07" not in p[2:] and b"\x08" not in p[2:] and len(p) % 2 == 0)
+TIDY2 = fields(5, st.tuples(GOOD, mixed(TIDY_SAMPLE), TYPED).map(b"".join))
 SERIES2 = fields(
     5, mixed(PACKED, fields(2, SAMPLE), fields(3, SMALL), fields(4, SMALL), META2, CREATED, UNKNOWN, most=6)
 )
-REQUEST2 = st.tuples(SYMBOLS, mixed(TIDY2, TIDY2, SERIES2, UNKNOWN, fields(4, WORDS), most=8)).map(b"".join)
+MIXED2 = mixed(TIDY2, TIDY2, SERIES2, UNKNOWN, fields(4, WORDS), most=8)
+REQUEST2 = st.tuples(SYMBOLS, mixed(TIDY2, most=8) | MIXED2).map(b"".join)
 
 
 @st.composite
