@@ -170,6 +170,16 @@ async def test_the_cursor_covers_only_what_was_taken():
     await stream.aclose()
 
 
+async def test_a_batch_that_was_not_taken_is_handed_out_again():
+    table = Table()
+    table.rows = [(NOW - 50, 1.0)]
+    collector = source(table, Stepping())
+    for _ in range(2):
+        stream = collector.batches()
+        assert (await anext(stream)).value.tolist() == [1.0]
+        await stream.aclose()
+
+
 async def test_every_query_is_read_only_and_bounded_in_time():
     table = Table()
     await read(source(table, Stepping(lambda: None), timeout_s=7))

@@ -127,6 +127,7 @@ class ClickHouse:
                     if len(page.batch) or page.batch.refused:
                         yield page.batch
                     self._cursor = max(self._start(), page.upto)  # only now has the consumer taken it
+                    self._remember(page.batch)
                     since, more = page.upto, page.more
         finally:
             self._disconnect()
@@ -194,7 +195,6 @@ class ClickHouse:
         sids, refusals, refused = self._resolve(names, columns, len(t))
         good = np.flatnonzero(sids >= 0)
         good = good[self._unread(sids[good], t[good], since)]
-        self._remember(sids[good], t[good])
         return Batch(sids[good], t[good], value[good], tuple(refusals), refused)
 
     def _resolve(self, names: list[str], columns: list[Any], n: int) -> tuple[Ids, list[Refusal], int]:
@@ -245,10 +245,10 @@ class ClickHouse:
         first[np.unique(keys, return_index=True)[1]] = True
         return np.asarray(unread & first)
 
-    def _remember(self, sid: Ids, t: Times) -> None:
-        sids, times = np.concatenate([self._seen[0], sid]), np.concatenate([self._seen[1], t])
-        recent = times > times.max(initial=0) - self._overlap_ms
-        self._seen = (sids[recent], times[recent])
+    def _remember(self, taken: Batch) -> None:
+        sid, t = np.concatenate([self._seen[0], taken.sid]), np.concatenate([self._seen[1], taken.t])
+        recent = t > t.max(initial=0) - self._overlap_ms
+        self._seen = (sid[recent], t[recent])
 
 
 def _sql(query: str, watermark: str, value: str, labels: Sequence[str] | None) -> str:

@@ -172,7 +172,7 @@ class Prometheus:
             await asyncio.gather(task, return_exceptions=True)
         now = self._clock.now()
         own = self._own(watch, now, [float(STALE)] * len(OWN)) if watch.last_t else empty_batch()
-        await queue.put(_joined(_stale(watch.live, now), own))
+        await queue.put(_joined(self._stale(watch.live, now), own))
 
     async def _loop(
         self, watch: _Watch, fetcher: Fetcher, gate: asyncio.Semaphore, queue: asyncio.Queue[Batch]
@@ -204,7 +204,7 @@ class Prometheus:
         ended = np.setdiff1d(watch.live, np.unique(page.sid), assume_unique=True)
         watch.live = live
         own = self._own(watch, t, [float(not error), watch.duration_s, float(len(page))])
-        return _joined(page, _stale(ended, t), own)
+        return _joined(page, self._stale(ended, t), own)
 
     async def _parsed(self, reader: Exposition, page: Page, t: int) -> Batch:
         """The page's samples, the first of each series and time. Raises InputError when there is nothing to use."""
@@ -218,6 +218,11 @@ class Prometheus:
             first = batch.refusals[0]
             raise InputError(f"the page holds no sample; {first.path}: {first.reason}")
         return _first(batch)
+
+    def _stale(self, sid: Ids, t: int) -> Batch:
+        """Staleness markers of those series that the catalogue still knows."""
+        alive = np.array([s for s in sid.tolist() if self.catalogue.has(s)], np.int32)
+        return Batch(alive, np.full(len(alive), t, np.int64), np.full(len(alive), STALE))
 
     def _own(self, watch: _Watch, t: int, values: list[float]) -> Batch:
         """(3,) the series that say how the scrape itself went."""
@@ -253,10 +258,6 @@ def _first(batch: Batch) -> Batch:
     keep[order[again]] = False
     refused = batch.refused + len(again)
     return Batch(batch.sid[keep], batch.t[keep], batch.value[keep], batch.refusals, refused)
-
-
-def _stale(sid: Ids, t: int) -> Batch:
-    return Batch(sid, np.full(len(sid), t, np.int64), np.full(len(sid), STALE))
 
 
 def _joined(page: Batch, *more: Batch) -> Batch:
