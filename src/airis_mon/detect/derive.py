@@ -545,3 +545,28 @@ def _quantile(q: float, first: int, last: int, le: Values, alive: NDArray[np.boo
         bound = le[m]
         is_first = False
     return np.nan if is_first or total <= 0.0 else bound
+
+
+@kernel
+def rates_in_place(
+    sid: Ids, t: Times, value: Values, is_counter: NDArray[np.bool_], last_t: Times, last_v: Values
+) -> Values:
+    """(n,) each sample's value, of counters its rate per second; NaN where a rate cannot be told.
+
+    is_counter, last_t, last_v: (series,); the latter two are carried from call to call, NEVER and NaN at the start.
+    One row per sample, for files; resets and long gaps as in `route_samples`.
+    """
+    out = value.copy()
+    for i in range(len(sid)):
+        s = sid[i]
+        if not is_counter[s]:
+            continue
+        out[i] = np.nan
+        x = value[i]
+        if t[i] <= last_t[s] or not np.isfinite(x):
+            continue
+        if last_t[s] != NEVER and t[i] - last_t[s] <= GAP_MS:
+            out[i] = _rise(x, last_v[s]) * 1000.0 / (t[i] - last_t[s])
+        last_t[s] = t[i]
+        last_v[s] = x
+    return out

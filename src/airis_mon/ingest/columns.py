@@ -57,7 +57,10 @@ def numbers_of(column: pa.Array) -> tuple[Values, Mask]:
 
 def codes_of(column: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
     """(n,) index into the column's distinct texts, and these; an empty cell is ""."""
-    encoded = _text(column).dictionary_encode()
+    import pyarrow as pa
+
+    is_coded = pa.types.is_dictionary(column.type) and pa.types.is_string(column.type.value_type)
+    encoded = column if is_coded else _text(column).dictionary_encode()
     words = [w or "" for w in encoded.dictionary.to_pylist()]
     codes = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False).astype(np.int64)
     return codes, [*words, ""]

@@ -67,7 +67,7 @@ class FileReader:
         self.wide = wide
         self._catalogue = catalogue
         self._skip_bad = skip_bad
-        self._source = _open(path, piece_bytes)
+        self._source = _open(path, piece_bytes, texts=() if wide else (TIME, VALUE))
         _check_header(path, self._source.columns, wide)
         self._first = next(self._source.pieces, None)
         self.labels: tuple[str, ...] = ()
@@ -188,8 +188,16 @@ def _combinations(
             space, combined = n, np.unique(combined, return_inverse=True)[1]
         combined = combined * size + code
         space *= size
-    _, first, inverse = np.unique(combined, return_index=True, return_inverse=True)
-    return first, inverse
+    if space > 4 * n + 1024:
+        _, first, inverse = np.unique(combined, return_index=True, return_inverse=True)
+        return first, inverse
+    # Few possible combinations: a table costs a tenth of a sort.
+    row = np.full(space, -1)
+    row[combined[::-1]] = np.arange(n - 1, -1, -1)
+    present = np.flatnonzero(row >= 0)
+    number = np.empty(space, np.intp)
+    number[present] = np.arange(len(present))
+    return row[present], number[combined]
 
 
 def _is_empty(column: pa.Array) -> Mask:
@@ -219,13 +227,13 @@ class _Source:
     broken: list[_BadRow]
 
 
-def _open(path: Path, piece_bytes: int) -> _Source:
+def _open(path: Path, piece_bytes: int, texts: Sequence[str]) -> _Source:
     import pyarrow as pa
 
     try:
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
-        return _open_parquet(path) if is_parquet else _open_csv(path, piece_bytes)
+        return _open_parquet(path) if is_parquet else _open_csv(path, piece_bytes, texts)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except pa.ArrowInvalid as error:
@@ -247,7 +255,7 @@ def _open_parquet(path: Path) -> _Source:
     return _Source(file.schema_arrow.names, pieces(), lambda: done[0] / total, [])
 
 
-def _open_csv(path: Path, piece_bytes: int) -> _Source:
+def _open_csv(path: Path, piece_bytes: int, texts: Sequence[str]) -> _Source:
     import pyarrow as pa
     import pyarrow.csv as csv
 
@@ -257,6 +265,9 @@ def _open_csv(path: Path, piece_bytes: int) -> _Source:
     with pa.input_stream(str(path), compression=codec) as head:
         columns = _header(head)
     broken: list[_BadRow] = []
+    # Labels repeat: they are parsed into codes at once. In a wide file any column may hold numbers.
+    coded = pa.dictionary(pa.int32(), pa.string())
+    types = {c: coded if texts and c not in texts else pa.string() for c in columns}
 
     def note(row: csv.InvalidRow) -> str:
         reason = f"has {row.actual_columns} cells where the header has {row.expected_columns}"
@@ -267,7 +278,7 @@ def _open_csv(path: Path, piece_bytes: int) -> _Source:
         pa.CompressedInputStream(raw, codec) if codec else raw,
         read_options=csv.ReadOptions(use_threads=False, block_size=piece_bytes),  # threads would lose row numbers
         parse_options=csv.ParseOptions(invalid_row_handler=note, newlines_in_values=True),
-        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False),
+        convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False),
     )
     return _Source(columns, iter(reader), lambda: min(1.0, raw.tell() / size), broken)
 
