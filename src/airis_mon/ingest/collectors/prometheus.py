@@ -35,7 +35,8 @@ class _Watch:
 
     target: Target
     page: Exposition
-    live: Ids = field(default_factory=lambda: np.empty(0, np.int32))  # series of the last page
+    rows: Ids = field(default_factory=lambda: np.empty(0, np.int32))  # sids of the last page, row by row
+    live: Ids = field(default_factory=lambda: np.empty(0, np.int32))  # its series, without those that had own times
     last_t: int = 0
     duration_s: float = 0.0
     samples: int = 0
@@ -198,16 +199,14 @@ class Prometheus:
             log.exception("scrape.crashed", target=watch.target.place)
         if error and error != watch.error:
             log.warning("scrape.failed", target=watch.target.place, error=error)
+        page, ended = _compare(watch, page, t)
         watch.error, watch.last_t, watch.samples = error, t, len(page)
         watch.duration_s = (self._clock.now() - began) / 1000
-        live = np.unique(page.sid[page.t == t])  # samples with times of their own end when they end
-        ended = np.setdiff1d(watch.live, np.unique(page.sid), assume_unique=True)
-        watch.live = live
         own = self._own(watch, t, [float(not error), watch.duration_s, float(len(page))])
         return _joined(page, self._stale(ended, t), own)
 
     async def _parsed(self, reader: Exposition, page: Page, t: int) -> Batch:
-        """The page's samples, the first of each series and time. Raises InputError when there is nothing to use."""
+        """The page's samples. Raises InputError when there is nothing to use."""
         if len(page.body) <= INLINE_BYTES:
             batch = reader.parse(page.body, page.content_type, t)
         else:
@@ -217,7 +216,7 @@ class Prometheus:
         if batch.refusals and not len(batch):
             first = batch.refusals[0]
             raise InputError(f"the page holds no sample; {first.path}: {first.reason}")
-        return _first(batch)
+        return batch
 
     def _stale(self, sid: Ids, t: int) -> Batch:
         """Staleness markers of those series that the catalogue still knows."""
@@ -245,6 +244,21 @@ async def _next(queue: asyncio.Queue[Batch], keeper: asyncio.Task[None]) -> Batc
         return await getting
     finally:
         getting.cancel()
+
+
+def _compare(watch: _Watch, page: Batch, t: int) -> tuple[Batch, Ids]:
+    """The page without repeated rows, and the series of the page before that are gone; the watch takes note.
+
+    Nearly every page has the rows of the one before: one comparison instead of three sorts of its series.
+    """
+    is_regular = bool((page.t == t).all())
+    if is_regular and np.array_equal(page.sid, watch.rows):
+        return page, np.empty(0, np.int32)
+    page = _first(page)
+    ended = np.setdiff1d(watch.live, np.unique(page.sid), assume_unique=True)
+    watch.live = np.unique(page.sid[page.t == t])  # samples with times of their own end when they end
+    watch.rows = page.sid if is_regular else np.empty(0, np.int32)
+    return page, ended
 
 
 def _first(batch: Batch) -> Batch:
