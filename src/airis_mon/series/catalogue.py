@@ -115,6 +115,7 @@ class Catalogue:
                 self._labels[sid] = None
             if idle:
                 self.epoch += 1
+                self._pairs = {pair: pair for labels in self._by_labels for pair in labels}
             return np.array(idle, np.int32)
 
     def _add(self, labels: Labels) -> int:
