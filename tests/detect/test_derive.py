@@ -6,17 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airis_mon.detect.derive import (
-    GAP_MS,
-    PROVISIONAL,
-    RING,
-    Role,
-    count_roles,
-    new_families,
-    new_out,
-    new_tracks,
-    route_samples,
-)
+from airis_mon.detect.derive import count_roles, route_samples
+from airis_mon.detect.tracks import GAP_MS, PROVISIONAL, RING, Role, new_families, new_out, new_tracks
 from airis_mon.series.batch import STALE
 
 BOUNDS = [0.1, 0.5, 1.0, 2.5, math.inf]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from airis_mon.detect.derive import Role
+from airis_mon.detect.tracks import Role
 from airis_mon.series.catalogue import MetricType
 from airis_mon.series.labels import METRIC, Labels, without
 

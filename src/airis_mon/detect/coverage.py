@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airis_mon.detect.derive import TRIAL_SAMPLES
+from airis_mon.detect.tracks import TRIAL_SAMPLES
 
 REASONS = {
     "value": "watched by its value",

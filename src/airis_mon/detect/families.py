@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from airis_mon.detect.classify import FamilyKey, Part
-from airis_mon.detect.derive import NONE, Families, new_families
+from airis_mon.detect.tracks import NONE, Families, new_families
 from airis_mon.series.batch import Ids
 from airis_mon.series.catalogue import NEVER
 

@@ -9,19 +9,10 @@ from numpy.typing import NDArray
 
 from airis_mon.detect.base import State
 from airis_mon.detect.classify import bound_of, family_key, part_of
-from airis_mon.detect.derive import (
-    NONE,
-    Families,
-    Kind,
-    Role,
-    Tracks,
-    new_families,
-    new_out,
-    new_tracks,
-    route_samples,
-)
+from airis_mon.detect.derive import route_samples
 from airis_mon.detect.families import KEPT, KEPT_OF_MEMBER, FamilyTable
 from airis_mon.detect.slots import SlotTable
+from airis_mon.detect.tracks import NONE, Families, Kind, Role, Tracks, new_families, new_out, new_tracks
 from airis_mon.series.batch import Times, Values
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import metric_of

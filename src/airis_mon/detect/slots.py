@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from airis_mon.detect.derive import NONE, Kind
+from airis_mon.detect.tracks import NONE, Kind
 from airis_mon.series.batch import Ids
 
 

@@ -26,22 +26,11 @@ from airis_mon.detect.classify import (
     part_of,
 )
 from airis_mon.detect.coverage import ORDER, REASONS, WATCHED, Coverage, CoverageItem, Signal
-from airis_mon.detect.derive import (
-    LIMITED,
-    NONE,
-    PROVISIONAL,
-    Kind,
-    Out,
-    Role,
-    Tracks,
-    count_roles,
-    new_out,
-    new_tracks,
-    route_samples,
-)
+from airis_mon.detect.derive import count_roles, route_samples
 from airis_mon.detect.families import FamilyTable
 from airis_mon.detect.kept import give, replay, take
 from airis_mon.detect.slots import SlotTable
+from airis_mon.detect.tracks import LIMITED, NONE, PROVISIONAL, Kind, Out, Role, Tracks, new_out, new_tracks
 from airis_mon.series.batch import Batch, Ids, Times, Values
 from airis_mon.series.catalogue import NEVER, Catalogue, MetricType
 from airis_mon.series.labels import Labels, metric_of, series_name
