@@ -1,429 +1,405 @@
-"""The record detector's arithmetic for one slot, and the loops over a batch.
+"""The record detector's arithmetic on one block of slots.
 
-A slot is a column of `core` (one row per number, see below) and of three profiles. `_measure` and `_judge` only read,
-so that the same code scores a sample, a value on trial for a band, and the sample that is then learned.
+`measure` and `judge` only read the block and leave their findings in the scratch `s`, so that the same code scores a
+sample, values on trial for a band, and what `learn` then writes. Numbers without a name stand in `_rows`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from airis_mon.detect._rows import (
+    AGE,
+    ALARM,
+    BEST,
+    CLIP,
+    COUNT,
+    DAY,
+    DAY_LEVEL,
+    DAY_SCALE,
+    DAY_SCALES,
+    DAYS,
+    DECAY,
+    DISTANCE,
+    DT,
+    EASE,
+    EPOCH,
+    EPOCH_S,
+    EXCESS,
+    FADE,
+    FAST,
+    FASTS,
+    FEATURES,
+    FIRST_WEEKLY,
+    FLOOR,
+    GAP_S,
+    GAP_STEPS,
+    HIGH,
+    LAST,
+    LAST_WEEKLY,
+    LEVEL,
+    LEVEL_LINE,
+    LEVEL_PROFILE_RATE,
+    LEVEL_S,
+    LEVEL_SPREAD,
+    LEVEL_YOUNG,
+    LINE,
+    LONG,
+    LONG_S,
+    LONG_STEPS,
+    LOW,
+    MASK,
+    MATURE_S,
+    MATURITY,
+    MEAN,
+    MEAN_S,
+    MEAN_STEPS,
+    MEANS,
+    NEAR_HIGH,
+    NEAR_LOW,
+    NEW,
+    NIL,
+    ONE,
+    ORIGIN,
+    PASSED,
+    PEAK,
+    PROFILE_RATE,
+    REARM_S,
+    RW,
+    RZ,
+    SCORE,
+    SEEN,
+    SILENT,
+    SIZE,
+    SMOOTH,
+    SMOOTHS,
+    SPAN,
+    SPREAD,
+    SPREADS,
+    STEP,
+    STEPS,
+    STRETCH,
+    TINY,
+    TOTAL,
+    TRUST,
+    VOTE,
+    WARM,
+    WEEK,
+    WEEK_S,
+    WEEKLY_VOTES_S,
+    WEEKS,
+    WHICH,
+    F,
+    L,
+    R,
+    X,
+    Z,
+)  # fmt: skip
 from airis_mon.series.kernel import inlined, kernel
-from airis_mon.series.zone import WEEK_SHIFT_H, local_hour
 
 Array = NDArray[Any]
-Real = Any  # float32 or float64: numba compiles for what it is given
-
-FEATURES: Final = 13
-# Rows of `core`: (row, slot) float32.
-SEEN: Final = 0  # samples learned
-SPAN: Final = 1  # seconds learned, gaps left out
-STEP: Final = 2  # usual seconds between samples
-LAST: Final = 3  # previous value
-MEAN: Final = 4  # four running means of the value
-SMOOTH: Final = 8  # smoothed residuals: hour, scaled hour, week (fast), week (slow)
-SPREAD: Final = 12  # long-run mean of the absolute hour residual
-PEAK: Final = 13  # highest total since the last re-arming
-AGE: Final = 14  # seconds since that peak
-FAST: Final = 15  # level channel: quick mean, slow clipped mean, mean absolute distance
-LEVEL: Final = 16
-LEVEL_SPREAD: Final = 17
-TRUST: Final = 18  # borrowed samples: the slot counts as having seen so many more
-ORIGIN: Final = 19  # every value above and below is the distance from it: float32 stays exact on large numbers
-LOW: Final = 20
-HIGH: Final = LOW + FEATURES
-CENTRE: Final = HIGH + FEATURES
-VOTE: Final = CENTRE + FEATURES
-ROWS: Final = VOTE + FEATURES
-
-# Entries of `cfg`: float32.
-POINTS: Final = 0
-WARM: Final = 1
-EASE: Final = 2
-EXCESS: Final = 3
-DECAY: Final = 4
-LINE: Final = 5
-LEVEL_LINE: Final = 6
-REARM: Final = 7
-CFG: Final = 8
-
-NEVER: Final = np.iinfo(np.int64).min
-MEAN_S: Final = (1800.0, 7200.0, 28800.0, 86400.0)
-MEAN_POINTS: Final = (6.0, 12.0, 24.0, 48.0)
-LONG_S: Final = 300_000.0
-LONG_POINTS: Final = 100.0
-WEEK_S: Final = 600_000.0
-ALARM: Final = np.float32(0.8)
-TINY: Final = np.float32(1e-9)
-ONE: Final = np.float32(1)
-GAP_STEPS: Final = np.float32(3)
-GAP_S: Final = np.float32(1800)
-
-# Places in the scratch array of one sample.
-_DAY: Final = 0
-_DAY_SCALE: Final = 1
-_WEEK: Final = 2
-_LONG: Final = 3  # the factor of the long-run means
-_Z: Final = 4
-_DISTANCE: Final = 5
-_LEVEL_SCALE: Final = 6
-SCRATCH: Final = 24  # 7.. new values of rows MEAN..SPREAD and FAST
-_MEAN: Final = 8
-_SMOOTH: Final = 12
-_SPREAD: Final = 16
-_FAST: Final = 17
 
 
-@inlined
-def _step(core: Array, i: int, dt: Real) -> Real:
-    """The slot's usual interval after one more distance of `dt` seconds: a running median, quick at the start."""
-    q = core[STEP, i]
-    n = core[SEEN, i]
-    if n <= 1:
-        q = dt
-    elif dt < q:
-        q = max(dt, q * (np.float32(0.7) if n < 16 else np.float32(0.95)))
-    else:
-        q = min(dt, q * np.float32(1.05))
-    return q
+@kernel
+def measure(b: Array, s: Array) -> None:
+    """What the slots would know after the values X, and the features of X."""
+    _pace(b, s)
+    _means(b, s)
+    _residuals(b, s)
+    _features(b, s)
+    _level(b, s)
 
 
-@inlined
-def _measure(
-    core: Array, day: Array, scale: Array, week: Array, i: int, x: Real, dt: Real, q: Real, h: int, w: int,
-    s: Array, f: Array,
-) -> None:  # fmt: skip
-    """What the slot would know after `x` (into s) and the 13 features of `x` (into f); writes nothing else."""
-    n1 = core[SEEN, i] + core[TRUST, i] + ONE
-    inv = ONE / n1
-    step = min(dt, q)
-    seen_day = not np.isnan(day[h, i])
-    # A long silence: the means move towards the present, so that their age alone raises no alarm.
-    silent = dt > GAP_STEPS * q and dt > GAP_S
-    last = core[LAST, i]
-    if silent:
-        last += (x - last) * (ONE - q / dt)
+@kernel
+def _pace(b: Array, s: Array) -> None:
+    """The usual distance of samples (a running median, quick at the start) and how far this one moves the means."""
+    for i in range(L):
+        n = b[SEEN * L + i]
+        dt = s[DT * L + i]
+        step = b[STEP * L + i]
+        quick = np.float32(0.7) if n < 16 else np.float32(0.95)
+        step = max(dt, step * quick) if dt < step else min(dt, step * np.float32(1.05))
+        step = dt if n <= 1 else step
+        count = n + b[TRUST * L + i]
+        passed = min(dt, step)
+        s[STEPS * L + i] = step
+        s[PASSED * L + i] = passed
+        s[COUNT * L + i] = count
+        s[LONG * L + i] = max(ONE / (count + ONE), min(ONE, passed / max(LONG_S, LONG_STEPS * step)))
+        s[SILENT * L + i] = ONE if dt > GAP_STEPS * step and dt > GAP_S else NIL
+
+
+@kernel
+def _means(b: Array, s: Array) -> None:
+    """The four means. After a long silence they first move towards the present: their age alone is no anomaly."""
     for k in range(4):
-        tau = max(np.float32(MEAN_S[k]), np.float32(MEAN_POINTS[k]) * q)
-        mean = core[MEAN + k, i]
-        if silent:
-            target = x - day[h, i] if k == 3 and seen_day else x
-            mean += (target - mean) * (dt / (dt + tau))
-        a = min(ONE, step / tau)
-        s[_MEAN + k] = mean + (x - mean) * max(inv, a)
-        if k == 0:
-            quick = a
-        elif k == 1:
-            slow = a
-    long = max(inv, min(ONE, step / max(np.float32(LONG_S), np.float32(LONG_POINTS) * q)))
-    s[_LONG] = long
-    dev = x - s[_MEAN + 3]
-    spread = core[SPREAD, i]
-    rate = min(ONE, np.float32(0.1 / 300) * step)
-    if seen_day:
-        r = dev - day[h, i]
-        s[_DAY] = day[h, i] + rate * r
-        s[_DAY_SCALE] = scale[h, i] + rate * (min(abs(r), 4 * spread) - scale[h, i])
-    else:
-        r = np.float32(0)
-        s[_DAY] = dev
-        s[_DAY_SCALE] = spread
-    spread += (abs(r) - spread) * long
-    s[_SPREAD] = spread
-    rz = r / (
-        np.float32(0.5) * (s[_DAY_SCALE] + spread) + TINY + np.float32(1e-3) * abs(s[_MEAN + 3] + core[ORIGIN, i])
-    )
-    if not np.isnan(week[w, i]):
-        rw = x - week[w, i]
-        s[_WEEK] = week[w, i] + min(ONE, np.float32(1.5) * rate) * rw
-    else:
-        rw = r if core[SPAN, i] >= np.float32(WEEK_S) else np.float32(0)
-        s[_WEEK] = x
-    s[_SMOOTH] = core[SMOOTH, i] + (r - core[SMOOTH, i]) * quick
-    s[_SMOOTH + 1] = core[SMOOTH + 1, i] + (rz - core[SMOOTH + 1, i]) * quick
-    s[_SMOOTH + 2] = core[SMOOTH + 2, i] + (rw - core[SMOOTH + 2, i]) * quick
-    s[_SMOOTH + 3] = core[SMOOTH + 3, i] + (rw - core[SMOOTH + 3, i]) * slow
-    f[0] = x
-    f[1] = x - last
-    f[2] = x - s[_MEAN + 1]
-    f[3] = s[_MEAN] - s[_MEAN + 2]
-    f[4] = s[_MEAN + 1] - s[_MEAN + 3]
-    f[5] = r
-    f[6] = s[_SMOOTH]
-    f[7] = dev
-    f[8] = rw
-    f[9] = s[_SMOOTH + 2]
-    f[10] = s[_SMOOTH + 3]
-    f[11] = rz
-    f[12] = s[_SMOOTH + 1]
-    # The level channel: distance of a quick mean from a slow one that ignores what is far away.
-    s[_FAST] = core[FAST, i] + (x - core[FAST, i]) * np.float32(0.2)
-    distance = s[_FAST] - core[LEVEL, i]
-    size = core[LEVEL_SPREAD, i] + np.float32(0.02) * (core[HIGH, i] - core[LOW, i])
-    size += np.float32(1e-3) * abs(core[LEVEL, i] + core[ORIGIN, i]) + TINY
-    s[_DISTANCE] = distance
-    s[_LEVEL_SCALE] = size
-    s[_Z] = abs(distance) / size
+        tau_s = np.float32(MEAN_S[k])
+        steps = np.float32(MEAN_STEPS[k])
+        for i in range(L):
+            x = s[X * L + i]
+            dt = s[DT * L + i]
+            tau = max(tau_s, steps * s[STEPS * L + i])
+            usual = b[DAY * L + i]
+            target = x - usual if k == 3 and usual == usual else x
+            mean = b[(MEAN + k) * L + i]
+            mean += (target - mean) * (dt / (dt + tau) * s[SILENT * L + i])
+            a = max(ONE / (s[COUNT * L + i] + ONE), min(ONE, s[PASSED * L + i] / tau))
+            s[(MEANS + k) * L + i] = mean + (x - mean) * a
 
 
-@inlined
-def _judge(core: Array, i: int, cfg: Array, f: Array) -> tuple[Real, int]:
-    """The total of votes if a feature left its band and the total is the highest since re-arming, else 0; and which."""
-    n = core[SEEN, i] + core[TRUST, i]
-    total = np.float32(0)
-    strongest = np.float32(0)
-    which = -1
-    if n > cfg[WARM]:
-        ease = cfg[EASE] / n
-        excess = cfg[EXCESS] * (ONE + ease * ease)
-        for k in range(FEATURES):
-            v = f[k]
-            vote = core[VOTE + k, i]
-            low = core[LOW + k, i]
-            high = core[HIGH + k, i]
-            if v > high or v < low:
-                centre = abs(core[CENTRE + k, i] + (core[ORIGIN, i] if k == 0 else np.float32(0)))
-                e = max(v - high, low - v) / (high - low + np.float32(1e-3) * centre + TINY)
-                g = e / (e + excess)
-                if g > vote:
-                    vote = g
-                    if g > strongest:
-                        strongest = g
-                        which = k
-            total += vote
-    if which < 0 or total <= core[PEAK, i]:
-        total = np.float32(0)
-        which = -1
-    return total, which
+@kernel
+def _residuals(b: Array, s: Array) -> None:
+    """Distances from the hour of the day and of the week, and the profiles after them; NaN = hour not seen."""
+    for i in range(L):
+        x = s[X * L + i]
+        passed = s[PASSED * L + i]
+        dev = x - s[(MEANS + 3) * L + i]
+        spread = b[SPREAD * L + i]
+        rate = min(ONE, PROFILE_RATE * passed)
+        usual = b[DAY * L + i]
+        r = dev - usual if usual == usual else NIL
+        scale = b[DAY_SCALE * L + i]
+        scale = scale + rate * (min(abs(r), 4 * spread) - scale) if usual == usual else spread
+        s[DAYS * L + i] = usual + rate * r if usual == usual else dev
+        s[DAY_SCALES * L + i] = scale
+        spread += (abs(r) - spread) * s[LONG * L + i]
+        s[SPREADS * L + i] = spread
+        size = np.float32(0.5) * (scale + spread) + FLOOR * abs(s[(MEANS + 3) * L + i] + b[ORIGIN * L + i]) + TINY
+        weekly = b[WEEK * L + i]
+        rw = x - weekly if weekly == weekly else (r if b[SPAN * L + i] >= WEEK_S else NIL)
+        s[WEEKS * L + i] = weekly + min(ONE, np.float32(1.5) * rate) * rw if weekly == weekly else x
+        s[R * L + i] = r
+        s[RZ * L + i] = r / size
+        s[RW * L + i] = rw
+    for i in range(L):
+        passed = s[PASSED * L + i]
+        quick = min(ONE, passed / max(np.float32(MEAN_S[0]), np.float32(MEAN_STEPS[0]) * s[STEPS * L + i]))
+        slow = min(ONE, passed / max(np.float32(MEAN_S[1]), np.float32(MEAN_STEPS[1]) * s[STEPS * L + i]))
+        hour = b[SMOOTH * L + i]
+        scaled = b[(SMOOTH + 1) * L + i]
+        week = b[(SMOOTH + 2) * L + i]
+        longer = b[(SMOOTH + 3) * L + i]
+        s[SMOOTHS * L + i] = hour + (s[R * L + i] - hour) * quick
+        s[(SMOOTHS + 1) * L + i] = scaled + (s[RZ * L + i] - scaled) * quick
+        s[(SMOOTHS + 2) * L + i] = week + (s[RW * L + i] - week) * quick
+        s[(SMOOTHS + 3) * L + i] = longer + (s[RW * L + i] - longer) * slow
 
 
-@inlined
-def _score(onset: Real, z: Real, cfg: Array) -> Real:
-    """Both channels on the scale 0..1 with the line at 0.8; the level channel alone stays below the line."""
-    line = cfg[LINE]
-    high = np.float32(0.8) * onset / line if onset < line else ONE - np.float32(0.2) * line / onset
-    long = np.float32(0.8) * z / (z + cfg[LEVEL_LINE])
-    return max(high, long)
+@kernel
+def _features(b: Array, s: Array) -> None:
+    """The 13 features, in the order of `Record.FEATURES`."""
+    for i in range(L):
+        x = s[X * L + i]
+        last = b[LAST * L + i]
+        last += (x - last) * (ONE - s[STEPS * L + i] / s[DT * L + i]) * s[SILENT * L + i]
+        s[F * L + i] = x
+        s[(F + 1) * L + i] = x - last
+        s[(F + 2) * L + i] = x - s[(MEANS + 1) * L + i]
+        s[(F + 3) * L + i] = s[MEANS * L + i] - s[(MEANS + 2) * L + i]
+        s[(F + 4) * L + i] = s[(MEANS + 1) * L + i] - s[(MEANS + 3) * L + i]
+        s[(F + 5) * L + i] = s[R * L + i]
+        s[(F + 6) * L + i] = s[SMOOTHS * L + i]
+        s[(F + 7) * L + i] = x - s[(MEANS + 3) * L + i]
+        s[(F + 8) * L + i] = s[RW * L + i]
+        s[(F + 9) * L + i] = s[(SMOOTHS + 2) * L + i]
+        s[(F + 10) * L + i] = s[(SMOOTHS + 3) * L + i]
+        s[(F + 11) * L + i] = s[RZ * L + i]
+        s[(F + 12) * L + i] = s[(SMOOTHS + 1) * L + i]
 
 
-@inlined
-def _learn(
-    core: Array, day: Array, scale: Array, week: Array, i: int, x: Real, dt: Real, q: Real, h: int, w: int,
-    cfg: Array, s: Array, f: Array, onset: Real,
-) -> None:  # fmt: skip
-    """Writes what `_measure` found and widens the bands."""
-    n = core[SEEN, i] + core[TRUST, i]
-    inv = ONE / (n + ONE)
-    step = min(dt, q)
-    heard = n > cfg[WARM]
-    ease = cfg[EASE] / n
-    excess = cfg[EXCESS] * (ONE + ease * ease)
-    decay = ONE / (ONE + dt / q * (ONE / cfg[DECAY] - ONE))
-    long = s[_LONG]
+@kernel
+def _level(b: Array, s: Array) -> None:
+    """The level channel: how far a quick mean of the value less its hour lies from a slow one, in usual distances."""
+    for i in range(L):
+        fast = b[FAST * L + i]
+        level = b[LEVEL * L + i]
+        fast += (s[X * L + i] - b[DAY_LEVEL * L + i] - fast) * np.float32(1 / 3)
+        size = b[LEVEL_SPREAD * L + i] + np.float32(0.002) * (b[HIGH * L + i] - b[LOW * L + i])
+        size += FLOOR * abs(level + b[ORIGIN * L + i]) + TINY
+        s[FASTS * L + i] = fast
+        s[DISTANCE * L + i] = fast - level
+        s[SIZE * L + i] = size
+        s[Z * L + i] = abs(fast - level) / size * min(ONE, s[COUNT * L + i] / LEVEL_YOUNG)
+
+
+@kernel
+def judge(b: Array, s: Array, settings: Array) -> None:
+    """Votes with this sample's, the onset (TOTAL, 0 = no alarm), the strongest feature and the score."""
+    for i in range(L):
+        s[TOTAL * L + i] = 0
+        s[BEST * L + i] = 0
+        s[WHICH * L + i] = -1
     for k in range(FEATURES):
-        v = f[k]
-        low = core[LOW + k, i]
-        high = core[HIGH + k, i]
-        centre = core[CENTRE + k, i]
-        vote = core[VOTE + k, i]
-        if v > high or v < low:
-            if heard:
-                floor = np.float32(1e-3) * abs(centre + (core[ORIGIN, i] if k == 0 else np.float32(0))) + TINY
-                e = max(v - high, low - v) / (high - low + floor)
-                vote = max(vote, e / (e + excess))
-            core[LOW + k, i] = min(v, low)
-            core[HIGH + k, i] = max(v, high)
-        core[CENTRE + k, i] = centre + (v - centre) * long
-        core[VOTE + k, i] = vote * decay
-    if onset > 0:
-        core[PEAK, i] = onset
-        core[AGE, i] = 0
-    else:
-        core[AGE, i] += dt
-        if core[AGE, i] > max(cfg[REARM], np.float32(100) * q):
-            core[PEAK, i] = 0
-            core[AGE, i] = 0
-    size = s[_LEVEL_SCALE]
-    distance = s[_DISTANCE]
-    if n > 100:
-        distance = min(max(distance, -5 * size), 5 * size)
-    a = max(inv, min(ONE, step / np.float32(LONG_S)))
-    core[LEVEL, i] += a * distance
-    core[LEVEL_SPREAD, i] += a * (abs(distance) - core[LEVEL_SPREAD, i])
-    for k in range(4):
-        core[MEAN + k, i] = s[_MEAN + k]
-        core[SMOOTH + k, i] = s[_SMOOTH + k]
-    core[SPREAD, i] = s[_SPREAD]
-    core[FAST, i] = s[_FAST]
-    day[h, i] = s[_DAY]
-    scale[h, i] = s[_DAY_SCALE]
-    week[w, i] = s[_WEEK]
-    core[LAST, i] = x
-    core[STEP, i] = q
-    core[SPAN, i] = min(core[SPAN, i] + step, np.float32(1e7))
-    core[SEEN, i] += ONE
+        _vote(b, s, settings, k)
+    line = settings[LINE]
+    for i in range(L):
+        total = s[TOTAL * L + i]
+        rings = s[WHICH * L + i] >= 0 and total > b[PEAK * L + i]
+        total = total if rings else NIL
+        s[TOTAL * L + i] = total
+        s[WHICH * L + i] = s[WHICH * L + i] if rings else np.float32(-1)
+        onset = ALARM * total / line if total < line else ONE - np.float32(0.2) * line / total
+        level = ALARM * s[Z * L + i] / (s[Z * L + i] + settings[LEVEL_LINE])
+        s[SCORE * L + i] = max(onset, level)
 
 
 @inlined
-def _start(core: Array, day: Array, week: Array, i: int, h: int, value: Real) -> None:
-    """The first value of a slot: a fresh one is centred on it; one with borrowed knowledge when it lies elsewhere."""
-    origin = np.float32(value)
-    if core[TRUST, i] > 0:
-        x = np.float32(value - core[ORIGIN, i])
-        near = core[HIGH, i] - core[LOW, i]
-        if x < core[LOW, i] - near or x > core[HIGH, i] + near:
-            _rescale(core, day, week, i, h, origin)
-    else:
-        core[ORIGIN, i] = origin
+def _vote(b: Array, s: Array, settings: Array, k: int) -> None:
+    """Feature k votes by how far it lies outside its band, in widths of the band.
 
-
-@kernel
-def _rescale(core: Array, scale_day: Array, week: Array, i: int, h: int, origin: Real) -> None:
-    """Moves borrowed knowledge to a slot whose values lie elsewhere; a larger magnitude brings wider bands."""
-    old = abs(core[ORIGIN, i])
-    ratio = max(ONE, abs(origin) / old) if old > TINY else ONE
-    for row in range(LOW, VOTE):
-        core[row, i] *= ratio
-    core[SPREAD, i] *= ratio
-    core[LEVEL_SPREAD, i] *= ratio
-    for hour in range(24):
-        scale_day[hour, i] *= ratio
-    for hour in range(168):
-        week[hour, i] *= ratio
-    shift = scale_day[h, i]
-    core[ORIGIN, i] = origin - shift if not np.isnan(shift) else origin
-
-
-@inlined
-def _open_bands(core: Array, i: int, f: Array) -> None:
-    """A band starts at the first feature value, never at zero: that would be a value nobody saw."""
-    if core[TRUST, i] == 0:
-        for k in range(FEATURES):
-            core[LOW + k, i] = f[k]
-            core[HIGH + k, i] = f[k]
-            core[CENTRE + k, i] = f[k]
-
-
-@inlined
-def _expected(core: Array, day: Array, i: int, h: int) -> Real:
-    """The value that this hour usually has; before the hour was seen, the mean of the last two hours."""
-    usual = day[h, i]
-    return core[MEAN + 1, i] if np.isnan(usual) else core[MEAN + 3, i] + usual
-
-
-@kernel
-def _trial(
-    core: Array, day: Array, scale: Array, week: Array, i: int, x: Real, dt: Real, q: Real, h: int, w: int,
-    cfg: Array, s: Array, f: Array,
-) -> Real:  # fmt: skip
-    """The score that `x` would get now; nothing is learned."""
-    _measure(core, day, scale, week, i, np.float32(x), dt, q, h, w, s, f)
-    total, _ = _judge(core, i, cfg, f)
-    return _score(total, s[_Z], cfg)
-
-
-@kernel
-def _edge(
-    core: Array, day: Array, scale: Array, week: Array, i: int, inside: Real, side: Real, dt: Real, q: Real,
-    h: int, w: int, cfg: Array, s: Array, f: Array,
-) -> Real:  # fmt: skip
-    """The last value below the line on one side of `inside` (float32 exact), infinite when none reaches it."""
-    stride = np.float64(core[HIGH, i] - core[LOW, i]) * 0.25 + 1e-6 * abs(inside) + 1e-12
-    outside = inside + side * stride
-    while _trial(core, day, scale, week, i, outside, dt, q, h, w, cfg, s, f) < ALARM:
-        inside = outside
-        stride *= 4
-        outside = inside + side * stride
-        if abs(outside) > 1e30:
-            return side * np.inf
-    for _ in range(64):
-        middle = 0.5 * (inside + outside)
-        if np.float32(middle) == np.float32(inside) or np.float32(middle) == np.float32(outside):
-            break
-        if _trial(core, day, scale, week, i, middle, dt, q, h, w, cfg, s, f) < ALARM:
-            inside = middle
-        else:
-            outside = middle
-    return np.float64(np.float32(inside))
-
-
-@kernel
-def _bands(
-    core: Array, day: Array, scale: Array, week: Array, i: int, dt: Real, q: Real, h: int, w: int,
-    cfg: Array, s: Array, f: Array,
-) -> tuple[Real, Real, Real]:  # fmt: skip
-    """expected, lower, upper in distances from the origin. Where even the expected value alarms, the band is it."""
-    expected = np.float64(_expected(core, day, i, h))
-    if core[SEEN, i] + core[TRUST, i] <= cfg[WARM]:
-        return expected, -np.inf, np.inf
-    inside = expected
-    if _trial(core, day, scale, week, i, inside, dt, q, h, w, cfg, s, f) >= ALARM:
-        inside = np.float64(core[LAST, i])
-        if _trial(core, day, scale, week, i, inside, dt, q, h, w, cfg, s, f) >= ALARM:
-            return expected, expected, expected
-    lower = _edge(core, day, scale, week, i, inside, -1.0, dt, q, h, w, cfg, s, f)
-    upper = _edge(core, day, scale, week, i, inside, 1.0, dt, q, h, w, cfg, s, f)
-    return min(max(expected, lower), upper), lower, upper
-
-
-@kernel
-def tick(
-    core: Array, day: Array, scale: Array, week: Array, learned: Array, touched: Array, epoch: int,
-    starts: Array, offsets: Array, cfg: Array, slot: Array, t: Array, value: Array,
-    score: Array, onset: Array, level: Array, feature: Array, expected: Array, lower: Array, upper: Array,
-    only_alarms: bool,
-) -> None:  # fmt: skip
-    """Scores and learns a batch, sample by sample; bands too where their arrays are not empty.
-
-    With only_alarms the bands of samples below the line stay NaN.
+    A slot that knows little needs more: by samples seen, and by time for features that need hours or days to settle.
+    A band that never opened says nothing, except for the value itself and its step.
     """
-    s = np.zeros(SCRATCH, np.float32)
-    f = np.zeros(FEATURES, np.float32)
-    banded = expected.size > 0
-    for j in range(slot.size):
-        i = slot[j]
-        seen = core[SEEN, i]
-        if not np.isfinite(np.float32(value[j])) or (t[j] <= learned[i] and seen > 0):
-            score[j] = 0
-            onset[j] = 0
-            level[j] = 0
-            feature[j] = -1
-            if banded:
-                expected[j] = np.nan
-                lower[j] = np.nan
-                upper[j] = np.nan
-            continue
-        hour = local_hour(starts, offsets, t[j])
-        h = hour % 24
-        w = (hour + WEEK_SHIFT_H) % 168
-        dt = ONE if seen == 0 else np.float32((t[j] - learned[i]) * 1e-3)
-        if cfg[POINTS] > 0:
-            dt = cfg[POINTS]
-        q = _step(core, i, dt)
-        if seen == 0:
-            _start(core, day, week, i, h, value[j])
-        x = np.float32(value[j] - core[ORIGIN, i])
-        _measure(core, day, scale, week, i, x, dt, q, h, w, s, f)
-        if seen == 0:
-            _open_bands(core, i, f)
-        total, which = _judge(core, i, cfg, f)
-        score[j] = _score(total, s[_Z], cfg)
-        if banded and (score[j] >= ALARM or not only_alarms):
-            middle, low, high = _bands(core, day, scale, week, i, dt, q, h, w, cfg, s, f)
-            expected[j] = core[ORIGIN, i] + middle
-            lower[j] = core[ORIGIN, i] + low
-            upper[j] = core[ORIGIN, i] + high
-            _measure(core, day, scale, week, i, x, dt, q, h, w, s, f)  # the trials took its place
-        elif banded:
-            expected[j] = np.nan
-            lower[j] = np.nan
-            upper[j] = np.nan
-        _learn(core, day, scale, week, i, x, dt, q, h, w, cfg, s, f, total)
-        learned[i] = t[j]
-        touched[w] = epoch
-        onset[j] = total
-        level[j] = s[_Z]
-        feature[j] = which
+    mature = settings[MATURITY] * np.float32(MATURE_S[k])
+    weekly = FIRST_WEEKLY <= k <= LAST_WEEKLY
+    for i in range(L):
+        v = s[(F + k) * L + i]
+        low = b[(LOW + k) * L + i]
+        high = b[(HIGH + k) * L + i]
+        vote = b[(VOTE + k) * L + i]
+        count = s[COUNT * L + i]
+        span = b[SPAN * L + i]
+        out = max(NIL, v - high, low - v)
+        floor = TINY + (FLOOR * abs(s[(MEANS + 3) * L + i] + b[ORIGIN * L + i]) if k == 0 else NIL)
+        few = settings[EASE] / max(count, ONE)
+        early = mature / (span + ONE)
+        need = settings[EXCESS] * (ONE + few * few + early * early) * (high - low + floor)
+        heard = count > settings[WARM] and (k < 2 or high > low) and (not weekly or span >= WEEKLY_VOTES_S)
+        g = out / (out + need) if heard else NIL
+        better = g > vote and g > s[BEST * L + i]
+        s[WHICH * L + i] = np.float32(k) if better else s[WHICH * L + i]
+        s[BEST * L + i] = g if better else s[BEST * L + i]
+        vote = max(vote, g)
+        s[(NEW + k) * L + i] = vote
+        s[TOTAL * L + i] += vote
+
+
+@kernel
+def learn(b: Array, s: Array, settings: Array) -> None:
+    """Writes what was found into the masked lanes; the others stay as they are."""
+    _learn_bands(b, s, settings)
+    _learn_peak(b, s, settings)
+    _learn_level(b, s)
+    for i in range(L):
+        here = s[MASK * L + i] > 0
+        span = min(b[SPAN * L + i] + s[PASSED * L + i], np.float32(1e7))
+        b[SPREAD * L + i] = s[SPREADS * L + i] if here else b[SPREAD * L + i]
+        b[DAY * L + i] = s[DAYS * L + i] if here else b[DAY * L + i]
+        b[DAY_SCALE * L + i] = s[DAY_SCALES * L + i] if here else b[DAY_SCALE * L + i]
+        b[WEEK * L + i] = s[WEEKS * L + i] if here else b[WEEK * L + i]
+        b[LAST * L + i] = s[X * L + i] if here else b[LAST * L + i]
+        b[STEP * L + i] = s[STEPS * L + i] if here else b[STEP * L + i]
+        b[SPAN * L + i] = span if here else b[SPAN * L + i]
+        b[SEEN * L + i] += ONE if here else NIL
+    for k in range(4):
+        for i in range(L):
+            here = s[MASK * L + i] > 0
+            b[(MEAN + k) * L + i] = s[(MEANS + k) * L + i] if here else b[(MEAN + k) * L + i]
+            b[(SMOOTH + k) * L + i] = s[(SMOOTHS + k) * L + i] if here else b[(SMOOTH + k) * L + i]
+
+
+@kernel
+def _learn_bands(b: Array, s: Array, settings: Array) -> None:
+    """Bands widen, votes fade. Both seldom change, and what stays is not written: memory need not take it back."""
+    near = b.view(np.uint32)
+    turn = False
+    for i in range(L):
+        here = s[MASK * L + i] > 0
+        age = b[EPOCH * L + i] + (s[PASSED * L + i] if here else NIL)
+        b[EPOCH * L + i] = age
+        turn |= here and age > max(settings[EPOCH_S], np.float32(500) * s[STEPS * L + i])
+        fade = ONE / (ONE + s[DT * L + i] / s[STEPS * L + i] * (ONE / settings[DECAY] - ONE))
+        s[FADE * L + i] = fade if here else ONE
+    if turn:
+        _turn(b, s, settings, near)
+    wider = np.uint32(0)
+    voted = np.uint32(0)
+    for k in range(FEATURES):
+        bit = np.uint32(1 << k)
+        for i in range(L):
+            mine = bit if s[MASK * L + i] > 0 else np.uint32(0)
+            v = s[(F + k) * L + i]
+            low = b[(LOW + k) * L + i]
+            high = b[(HIGH + k) * L + i]
+            middle = np.float32(0.5) * (low + high)
+            near[NEAR_LOW * L + i] |= mine if v <= middle else np.uint32(0)
+            near[NEAR_HIGH * L + i] |= mine if v >= middle else np.uint32(0)
+            wider |= mine if v < low or v > high else np.uint32(0)
+            voted |= mine if s[(NEW + k) * L + i] > 0 or b[(VOTE + k) * L + i] > 0 else np.uint32(0)
+    for k in range(FEATURES):
+        if wider >> np.uint32(k) & np.uint32(1):
+            _widen(b, s, settings, k)
+        if voted >> np.uint32(k) & np.uint32(1):
+            for i in range(L):
+                vote = s[(NEW + k) * L + i] * s[FADE * L + i]
+                vote = vote if vote > np.float32(1e-4) else NIL
+                b[(VOTE + k) * L + i] = vote if s[MASK * L + i] > 0 else b[(VOTE + k) * L + i]
+
+
+@kernel
+def _widen(b: Array, s: Array, settings: Array, k: int) -> None:
+    """Takes the value into the band; a band that is not young grows by so many of its widths at most in one sample.
+
+    One giant therefore does not blind the slot to lesser ones, and a shift that stays is taken in within samples.
+    """
+    for i in range(L):
+        here = s[MASK * L + i] > 0
+        v = s[(F + k) * L + i]
+        low = b[(LOW + k) * L + i]
+        high = b[(HIGH + k) * L + i]
+        most = settings[STRETCH] * (high - low)
+        most = np.float32(np.inf) if s[COUNT * L + i] <= 100 or most <= 0 else most
+        b[(LOW + k) * L + i] = max(min(v, low), low - most) if here else low
+        b[(HIGH + k) * L + i] = min(max(v, high), high + most) if here else high
+
+
+@kernel
+def _turn(b: Array, s: Array, settings: Array, near: Array) -> None:
+    """A new epoch: an end of a band whose half nothing entered in the whole last one moves in by a quarter."""
+    for i in range(L):
+        if s[MASK * L + i] > 0 and b[EPOCH * L + i] > max(settings[EPOCH_S], np.float32(500) * s[STEPS * L + i]):
+            b[EPOCH * L + i] = 0
+            for k in range(FEATURES):
+                bit = np.uint32(1 << k)
+                pull = np.float32(0.25) * (b[(HIGH + k) * L + i] - b[(LOW + k) * L + i])
+                if near[NEAR_LOW * L + i] & bit == 0:
+                    b[(LOW + k) * L + i] += pull
+                if near[NEAR_HIGH * L + i] & bit == 0:
+                    b[(HIGH + k) * L + i] -= pull
+            near[NEAR_LOW * L + i] = 0
+            near[NEAR_HIGH * L + i] = 0
+
+
+@kernel
+def _learn_peak(b: Array, s: Array, settings: Array) -> None:
+    """The highest total stands until the slot re-arms; only a higher one rings before that."""
+    for i in range(L):
+        here = s[MASK * L + i] > 0
+        total = s[TOTAL * L + i]
+        age = NIL if total > 0 else b[AGE * L + i] + s[DT * L + i]
+        again = age > max(settings[REARM_S], np.float32(100) * s[STEPS * L + i])
+        peak = total if total > 0 else b[PEAK * L + i]
+        b[PEAK * L + i] = (NIL if again else peak) if here else b[PEAK * L + i]
+        b[AGE * L + i] = (NIL if again else age) if here else b[AGE * L + i]
+
+
+@kernel
+def _learn_level(b: Array, s: Array) -> None:
+    """The slow mean takes in what is near; of what is far only a little, so that a long anomaly is not learned."""
+    for i in range(L):
+        here = s[MASK * L + i] > 0
+        old = s[COUNT * L + i] > LEVEL_YOUNG
+        size = CLIP * s[SIZE * L + i]
+        distance = s[DISTANCE * L + i]
+        distance = min(max(distance, -size), size) if old else distance
+        a = max(ONE / (s[COUNT * L + i] + ONE), min(ONE, s[PASSED * L + i] / LEVEL_S)) if here else NIL
+        usual = s[X * L + i] - b[DAY_LEVEL * L + i] - b[LEVEL * L + i]
+        usual = min(max(usual, -size), size) if old and here else NIL
+        spread = b[LEVEL_SPREAD * L + i]
+        b[DAY_LEVEL * L + i] += min(ONE, s[PASSED * L + i] * LEVEL_PROFILE_RATE) * usual
+        b[LEVEL * L + i] += a * distance
+        b[LEVEL_SPREAD * L + i] = spread + a * (abs(distance) - spread)
+        b[FAST * L + i] = s[FASTS * L + i] if here else b[FAST * L + i]
