@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace as Made
 from typing import Any
@@ -280,3 +281,65 @@ def test_a_real_engine_answers_the_query_exactly(tmp_path: Path):
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.strip().endswith("good")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The URL of a filled table behind a password."""
+    pytest.importorskip("chdb")
+    front = Path(__file__).parents[2] / "clickhouse_front.py"
+    args = [sys.executable, str(front), str(tmp_path / "data"), "hidden"]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = f"http://default:hidden@127.0.0.1:{int(process.stdout.readline())}/default"
+            fill(url)
+            yield url
+        finally:
+            process.kill()
+
+
+@pytest.mark.live
+@pytest.mark.slow
+async def test_the_real_client_reads_the_same_over_http_and_resumes(server: str):
+    settings = {"query": "m", "metric": "requests", "interval_s": 0.05, "lag_s": 0, "limit_rows": 70, "url": server}
+    first, values = ClickHouse(Catalogue(), **settings), []
+    async with asyncio.timeout(30):
+        stream = first.batches()
+        for _ in range(2):
+            values += (await anext(stream)).value.tolist()
+        await stream.aclose()
+        second = ClickHouse(Catalogue(), cursor=first.cursor, **settings)
+        stream = second.batches()
+        while len(set(values)) < 300:
+            values += (await anext(stream)).value.tolist()
+        await stream.aclose()
+    assert set(values) == {float(i) for i in range(300)}
+
+
+@pytest.mark.live
+@pytest.mark.slow
+async def test_a_refused_password_is_told_and_not_repeated(server: str):
+    url = server.replace("hidden", "guess-me")
+    collector = ClickHouse(Catalogue(), query="m", metric="requests", interval_s=0.05, url=url)
+    getting = asyncio.ensure_future(anext(collector.batches()))
+    async with asyncio.timeout(30):
+        while not collector.health()["error"]:
+            await asyncio.wait({getting}, timeout=0.05)
+    getting.cancel()
+    await asyncio.gather(getting, return_exceptions=True)
+    assert "guess-me" not in str(collector.health())
+
+
+def fill(url: str) -> None:
+    import clickhouse_connect
+
+    client = clickhouse_connect.get_client(dsn=url)
+    client.command(
+        "CREATE TABLE m (timestamp DateTime64(3), value Float64, host String) ENGINE = MergeTree ORDER BY host"
+    )
+    client.command(
+        "INSERT INTO m SELECT fromUnixTimestamp64Milli(toUnixTimestamp64Milli(now64(3)) - 2000 - number), number, "
+        "concat('h', toString(number % 3)) FROM numbers(300)"
+    )
+    client.close()
