@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from airis_mon.series.labels import fingerprint
 from benchmarks import reopen
 from benchmarks.payload import PER_TARGET, STEP_MS, Request, World, requests, world
+from benchmarks.product import WRITE, product, warm
 from benchmarks.sender import Sender
 from tools import servers
 
@@ -94,14 +95,15 @@ def _round(data: Path, one: Round, left: list[list[Request]], seconds: float, ta
     streams = [
         again + fresh for again, fresh in zip(left, requests(one.world(), CONNECTIONS, PER_REQUEST), strict=True)
     ]
+    warm()
     began = time.perf_counter()
-    with servers.airis_mon(data) as it:
+    with product(data) as it:
         tally.reopen_s.append(time.perf_counter() - began)
         ears = threading.Thread(target=_listen, args=(it.url + EVENTS, tally.heard), daemon=True)
         ears.start()
         killer = threading.Timer(seconds, it.process.kill)
         killer.start()
-        sender = Sender(f"{it.url}/api/v1/write", streams)
+        sender = Sender(it.url + WRITE, streams)
         sender.send()
         killer.join()
         it.process.wait()

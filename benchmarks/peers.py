@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from benchmarks.usage import disk_bytes, settle
+from benchmarks.usage import disk_bytes, pinned, settle
 from tools import servers
+
+ONE = {"GOMAXPROCS": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,9 @@ class Receiver:
 
 
 @contextmanager
-def prometheus(cores: int) -> Iterator[Receiver]:
-    """Prometheus as a receiver; the head's out-of-order window is off, as by default."""
-    with servers.prometheus(env={"GOMAXPROCS": str(cores)}) as it:
+def prometheus(core: int) -> Iterator[Receiver]:
+    """Prometheus as a receiver on one core; its out-of-order window is off, as by default."""
+    with on_core(core, servers.prometheus(env=ONE)) as it:
         yield Receiver("Prometheus", it, f"{it.url}/api/v1/write", lambda: _prometheus_disk(it))
 
 
@@ -41,9 +42,9 @@ def _prometheus_disk(it: servers.Server) -> dict[str, float]:
 
 
 @contextmanager
-def victoria(cores: int) -> Iterator[Receiver]:
-    """VictoriaMetrics as it comes."""
-    with servers.victoria(env={"GOMAXPROCS": str(cores)}) as it:
+def victoria(core: int) -> Iterator[Receiver]:
+    """VictoriaMetrics on one core, otherwise as it comes."""
+    with on_core(core, servers.victoria(env=ONE)) as it:
         yield Receiver("VictoriaMetrics", it, f"{it.url}/api/v1/write", lambda: _victoria_disk(it))
 
 
@@ -69,6 +70,12 @@ def version(program: str) -> str:
     return (said.stdout + said.stderr).splitlines()[0]
 
 
-def kept(folder: Path) -> dict[str, float]:
-    """Bytes below a data folder, by what is kept there."""
-    return {p.name: float(disk_bytes(p)) if p.is_dir() else float(p.stat().st_size) for p in folder.iterdir()}
+@contextmanager
+def on_core(core: int, starting: AbstractContextManager[servers.Server]) -> Iterator[servers.Server]:
+    """A server that was started on one core and stays there; this process does not."""
+    with pinned(core):
+        it = starting.__enter__()
+    try:
+        yield it
+    finally:
+        starting.__exit__(None, None, None)

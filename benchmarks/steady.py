@@ -17,6 +17,7 @@ import numpy as np
 
 from airis_mon.series.labels import fingerprint, hex_id
 from benchmarks.payload import STEP_MS, World, requests, world
+from benchmarks.product import WRITE, product
 from benchmarks.sender import Sender, Sent
 from benchmarks.usage import cpu_s, peak_mib, rss_mib, settle, spin_ms
 from tools import servers
@@ -31,7 +32,7 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
     """CPU as a share of two cores, over the steady part only."""
     seconds = 30 if quick else SECONDS
     spin = spin_ms()
-    with servers.folder() as data, servers.airis_mon(data) as it:
+    with servers.folder() as data, product(data) as it:
         return {**_run(it, seconds), "spin_ms": spin, "workload": _WORKLOAD, "seconds": seconds}
 
 
@@ -42,7 +43,7 @@ def _run(it: servers.Server, seconds: int) -> dict[str, Any]:
     steps = HISTORY_STEPS + seconds * 1000 // STEP_MS
     w = world(SERIES, steps, int(time.time() * 1000) + (steps - HISTORY_STEPS) * STEP_MS)
     history, live = _halves(w)
-    write = f"{it.url}/api/v1/write"
+    write = it.url + WRITE
     sent = Sender(write, requests(history, 16, PER_REQUEST)).send()
     settle(it.pid)
     before, began = cpu_s(it.pid), time.perf_counter()

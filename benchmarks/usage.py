@@ -29,6 +29,17 @@ def cpu_s(pid: int) -> float:
     return total / TICKS
 
 
+def threads_s(pid: int) -> dict[str, float]:
+    """CPU seconds of the living threads by their name, numbers at its end left out; most first."""
+    used: dict[str, int] = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
+        fields = rest.split()
+        key = name.rstrip("0123456789-_/: ")
+        used[key] = used.get(key, 0) + int(fields[11]) + int(fields[12])
+    return {k: v / TICKS for k, v in sorted(used.items(), key=lambda x: -x[1]) if v}
+
+
 def _status_mib(pid: int, name: str) -> float:
     lines = (line for p in tree(pid) for line in Path(f"/proc/{p}/status").read_text().splitlines())
     return sum(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024

@@ -1,0 +1,44 @@
+"""Starts AIRIS-MON for a benchmark, its kernels compiled before: what compilation costs is shown by `ready` alone."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from benchmarks.payload import requests, world
+from benchmarks.peers import on_core
+from benchmarks.sender import Sender
+from tools import servers
+
+KERNELS = Path(tempfile.gettempdir()) / "airis-mon-bench-kernels"
+"""numba keys its files by the source they come from, so a stale one is never taken."""
+WRITE = "/api/v1/write"
+
+
+@contextmanager
+def product(data: Path, *, core: int | None = None) -> Iterator[servers.Server]:
+    """`airis-mon serve` with every default on a data folder, ready and with warm kernels; on one core if named."""
+    warm()
+    with started(data, core=core) as it:
+        yield it
+
+
+@contextmanager
+def started(data: Path, *, kernels: Path = KERNELS, core: int | None = None) -> Iterator[servers.Server]:
+    """As `product`, whatever its kernels are."""
+    starting = servers.airis_mon(data, env={"NUMBA_CACHE_DIR": str(kernels)})
+    with starting if core is None else on_core(core, starting) as it:
+        yield it
+
+
+@cache
+def warm() -> None:
+    """Lets a server that nobody measures compile every kernel on the way of a sample, from its bytes to an alarm."""
+    steps = 200
+    w = world(1000, steps, int(time.time() * 1000), planted=0.01)
+    with servers.folder() as data, started(data) as it:
+        Sender(it.url + WRITE, requests(w, 1, 2000)).send(seconds=60)
