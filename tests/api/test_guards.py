@@ -5,26 +5,26 @@ from __future__ import annotations
 import pytest
 
 from airis_mon.api.app import build, serve_app
-from airis_mon.api.auth import Principal
 from airis_mon.api.ratelimit import Limits
 from airis_mon.errors import StoreBusy
 from airis_mon.resilience.ratelimit import LocalRateLimiter, Rate
+from airis_mon.security.keys import Caller
 from tests.api.fake import V1, FakeEngine, client_of
 
 KEYS = {
-    "r": Principal("reader", frozenset({"read"})),
-    "w": Principal("writer", frozenset({"write"})),
-    "a": Principal("admin", frozenset({"admin"})),
+    "r": Caller("key_reader", "reader", frozenset({"read"})),
+    "w": Caller("key_writer", "writer", frozenset({"write"})),
+    "a": Caller("key_admin", "admin", frozenset({"admin"})),
 }
 METRIC = {"metricName": "m", "value": 1}
 
 
-async def authenticate(secret: str) -> Principal | None:
+async def authenticate(secret: str) -> Caller | None:
     return KEYS.get(secret)
 
 
-def limits(address: int = 3, principal: int = 5, ingest: int = 4) -> Limits:
-    return Limits(*(LocalRateLimiter(Rate(n, 60)) for n in (address, principal, ingest)))
+def limits(address: int = 3, caller: int = 5, ingest: int = 4) -> Limits:
+    return Limits(*(LocalRateLimiter(Rate(n, 60)) for n in (address, caller, ingest)))
 
 
 @pytest.fixture
@@ -67,13 +67,23 @@ async def test_probes_health_and_pages_are_open(keyed):
         assert (await keyed.get(path)).status_code == 401, path
 
 
+async def test_every_operation_but_the_open_ones_demands_a_key(keyed):
+    spec = (await keyed.get("/openapi.json")).json()
+    for path, item in spec["paths"].items():
+        for method, operation in item.items():
+            is_open = path in {"/live", "/ready", f"{V1}/health"}
+            answer = await keyed.request(method, path.replace("{series_id}", "9f86d081884c7d65"))
+            assert answer.status_code == (200 if is_open else 401), (method, path)
+            assert bool(operation["security"]) is not is_open
+
+
 async def test_bodies_are_not_read_for_a_caller_without_a_key(keyed, engine):
     assert (await keyed.post("/api/v1/write", content=b"x" * 1000)).status_code == 401
     assert engine.calls == []
 
 
 async def test_a_failing_store_of_keys_is_503_and_lets_nobody_in(engine):
-    async def fail(secret: str) -> Principal | None:
+    async def fail(secret: str) -> Caller | None:
         raise StoreBusy("the records do not answer", 2)
 
     async with client_of(serve_app(engine, version="1", authenticate=fail, hosts=None)) as client:

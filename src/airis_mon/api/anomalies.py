@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import get
 
-from airis_mon.api.given import Req, TheEngine
+from airis_mon.api.given import Req, TheGiven
 from airis_mon.api.openapi import Doc
 from airis_mon.api.params import DAY_MS, END, MATCH, MIN_SCORE, SERIES, START, query_of, whole, window
 from airis_mon.api.schemas import AnomalyList, Page, anomaly_out, now_ms, stamp
@@ -39,11 +39,11 @@ _EXAMPLE = {
 
 
 @get("/anomalies", opt={"doc": Doc(AnomalyList, _EXAMPLE, params=(MATCH, SERIES, START, END, MIN_SCORE, LIMIT))})
-async def list_anomalies(request: Req, engine: TheEngine) -> AnomalyList:
+async def list_anomalies(request: Req, given: TheGiven) -> AnomalyList:
     """Anomalies, newest first; of the last 24 hours, unless `start` or `end` say otherwise."""
     query = query_of(request)
     start, end = window(query, DAY_MS)
     limit = query[LIMIT]
-    found = await engine.anomalies(query[MATCH], query[SERIES], start, end, query[MIN_SCORE], limit + 1)
+    found = await given.engine.anomalies(query[MATCH], query[SERIES], start, end, query[MIN_SCORE], limit + 1)
     page = Page(min(len(found), limit), limit, len(found) > limit)
     return AnomalyList([anomaly_out(a) for a in found[:limit]], page, timestamp=stamp(now_ms()))

@@ -18,7 +18,7 @@ from airis_mon.api import anomalies, events, health, metrics, pages, series, wri
 from airis_mon.api.auth import Authenticate, Identify, demand
 from airis_mon.api.engine import Engine
 from airis_mon.api.errors import handle
-from airis_mon.api.given import Bounds, Streams
+from airis_mon.api.given import Bounds, Given, Streams
 from airis_mon.api.openapi import Site
 from airis_mon.api.ratelimit import Limits, RateLimit
 from airis_mon.api.shield import LOOPBACK, Shield
@@ -60,7 +60,7 @@ def build(
     """
     site = Site(version, base="", beside="/prom", is_keyed=authenticate is not None)
     streams = Streams()
-    app = _limited(_application(engine, site, bounds, streams), limits, site)
+    app = _limited(_application(Given(engine, bounds, streams, site)), limits, site)
     return App(Shield(Identify(app, authenticate), None, origins, is_origin_checked=False), streams)
 
 
@@ -82,7 +82,7 @@ def serve_app(
     """
     site = Site(version, base=base, beside="", is_keyed=authenticate is not None)
     streams = Streams()
-    app = _limited(_application(engine, site, bounds, streams), limits, site)
+    app = _limited(_application(Given(engine, bounds, streams, site)), limits, site)
     return App(Shield(Identify(app, authenticate), hosts, origins, is_origin_checked=not site.is_keyed), streams)
 
 
@@ -114,21 +114,17 @@ class App:
         await self.app(inner, receive, send)
 
 
-def _application(engine: Engine, site: Site, bounds: Bounds, streams: Streams) -> ASGIApp:
+def _application(given: Given) -> ASGIApp:
+    site = given.site
     return Litestar(
         [
             Router(site.base or "/", route_handlers=_NOUNS),
             Router(site.beside or "/", route_handlers=_ECOSYSTEM),
             Router("/", route_handlers=_ROOT),
         ],
-        dependencies={
-            "engine": Provide(lambda: engine, sync_to_thread=False),
-            "bounds": Provide(lambda: bounds, sync_to_thread=False),
-            "streams": Provide(lambda: streams, sync_to_thread=False),
-            "site": Provide(lambda: site, sync_to_thread=False),
-        },
+        dependencies={"given": Provide(lambda: given, sync_to_thread=False)},
         exception_handlers={Exception: handle},
-        guards=[demand],
+        before_request=demand,
         logging_config=None,
         openapi_config=None,
     )

@@ -10,8 +10,9 @@ import msgspec
 from litestar import WebSocket, get, websocket
 from litestar.response import Stream
 
+from airis_mon.api.auth import demand_socket
 from airis_mon.api.engine import Engine
-from airis_mon.api.given import Req, Streams, TheBounds, TheEngine, TheStreams
+from airis_mon.api.given import Req, Streams, TheGiven
 from airis_mon.api.openapi import Doc
 from airis_mon.api.params import EVENT_NAMES, Query, query_of, whole
 from airis_mon.api.schemas import EventOut, event_out, now_ms, stamp
@@ -34,7 +35,7 @@ _EXAMPLE = (
     media_type="text/event-stream",
     opt={"doc": Doc(None, _EXAMPLE, params=(EVENT_NAMES, LAST_SEQ), media="text/event-stream")},
 )
-async def stream_events(request: Req, engine: TheEngine, streams: TheStreams, bounds: TheBounds) -> Stream:
+async def stream_events(request: Req, given: TheGiven) -> Stream:
     """Events as they happen, as a stream (server-sent events); the same path takes WebSockets.
 
     A listener that comes back with `Last-Event-ID` (or `lastSeq`) hears what it missed, as far as it is remembered.
@@ -44,7 +45,7 @@ async def stream_events(request: Req, engine: TheEngine, streams: TheStreams, bo
     query = query_of(request)
     last = request.headers.get("last-event-id", "")
     last_seq = int(last) if last.isascii() and last.isdigit() else _last_seq(query)
-    heard = _heard(engine, streams, query[EVENT_NAMES], last_seq, bounds.heartbeat_s)
+    heard = _heard(given.engine, given.streams, query[EVENT_NAMES], last_seq, given.bounds.heartbeat_s)
     return Stream(
         _frames(heard),
         media_type="text/event-stream",
@@ -52,15 +53,13 @@ async def stream_events(request: Req, engine: TheEngine, streams: TheStreams, bo
     )
 
 
-@websocket("/events")
-async def event_socket(
-    socket: WebSocket[Any, Any, Any], engine: TheEngine, streams: TheStreams, bounds: TheBounds
-) -> None:
+@websocket("/events", guards=[demand_socket])
+async def event_socket(socket: WebSocket[Any, Any, Any], given: TheGiven) -> None:
     """Events as they happen, one JSON text message each; takes the same parameters as the stream."""
     await socket.accept()
     try:
         query = Query(socket.scope["query_string"], (EVENT_NAMES, LAST_SEQ))
-        heard = _heard(engine, streams, query[EVENT_NAMES], _last_seq(query), bounds.heartbeat_s)
+        heard = _heard(given.engine, given.streams, query[EVENT_NAMES], _last_seq(query), given.bounds.heartbeat_s)
     except InputError as error:
         await socket.close(code=1008, reason=str(error)[:100])
         return

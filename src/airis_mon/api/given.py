@@ -53,10 +53,17 @@ class Streams:
             return None
 
 
-TheEngine = NamedDependency[SkipValidation[Engine]]
-TheBounds = NamedDependency[SkipValidation[Bounds]]
-TheStreams = NamedDependency[SkipValidation[Streams]]
-TheSite = NamedDependency[SkipValidation[Site]]
+@dataclass(frozen=True, slots=True)
+class Given:
+    """All of it in one: with several dependencies the framework would start a task for each."""
+
+    engine: Engine
+    bounds: Bounds
+    streams: Streams
+    site: Site
+
+
+TheGiven = NamedDependency[SkipValidation[Given]]
 
 
 def root_of(request: Req) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from litestar import get
 
 from airis_mon.api.errors import HttpError
-from airis_mon.api.given import TheEngine
+from airis_mon.api.given import TheGiven
 from airis_mon.api.openapi import Doc
 from airis_mon.api.schemas import Health, Probe, Status, stamp
 
@@ -50,34 +50,34 @@ _OK = {"status": "ok"}
 
 
 @get("/health", opt={"scope": None, "doc": Doc(Health, _HEALTH)})
-async def health(engine: TheEngine) -> Health:
+async def health(given: TheGiven) -> Health:
     """How the server and its parts are.
 
     Answers 200 also when it is degraded or unhealthy: read `status`. Orchestrators ask /live and /ready.
     """
-    return msgspec.convert(_dated(engine.health()), Health)
+    return msgspec.convert(_dated(given.engine.health()), Health)
 
 
 @get("/status", opt={"doc": Doc(Status, _STATUS)})
-async def status(engine: TheEngine) -> Status:
+async def status(given: TheGiven) -> Status:
     """What runs, and the load of this host in per cent."""
-    values = _dated(engine.status())
+    values = _dated(given.engine.status())
     return msgspec.convert({**values, "systemMetrics": _dated(values["systemMetrics"])}, Status)
 
 
 @get("/live", opt={"scope": None, "doc": Doc(Probe, _OK, errors=(503,))})
-async def live(engine: TheEngine) -> Probe:
+async def live(given: TheGiven) -> Probe:
     """Whether the process should go on; 503 asks for a restart."""
-    if not engine.is_live:
+    if not given.engine.is_live:
         raise HttpError(503, "the engine stands still or is stopping")
     return Probe("ok")
 
 
 @get("/ready", opt={"scope": None, "doc": Doc(Probe, _OK, errors=(503,))})
-async def ready(engine: TheEngine) -> Probe:
+async def ready(given: TheGiven) -> Probe:
     """Whether requests are served now; 503 asks to send them elsewhere."""
-    if not engine.is_ready:
-        raise HttpError(503, engine.not_ready_reason, {"Retry-After": "1"})
+    if not given.engine.is_ready:
+        raise HttpError(503, given.engine.not_ready_reason, {"Retry-After": "1"})
     return Probe("ok")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated
 
 import msgspec
 from litestar import Response, get, post
@@ -10,9 +11,9 @@ from litestar import Response, get, post
 from airis_mon.api.body import decoded, read_body
 from airis_mon.api.engine import Receipt
 from airis_mon.api.errors import HttpError, PartlyRefused
-from airis_mon.api.given import Req, TheBounds, TheEngine
+from airis_mon.api.given import Req, TheGiven
 from airis_mon.api.openapi import JSON, Body, Doc
-from airis_mon.api.params import read_time
+from airis_mon.api.params import MILLISECONDS_FROM
 from airis_mon.api.schemas import MetricEcho, Stored, StoredMany, now_ms, stamp
 
 _METRIC_SCHEMA = {
@@ -42,13 +43,13 @@ _TEXT = "text/plain; version=0.0.4"
 
 
 class _Sent(msgspec.Struct, rename="camel"):
-    """A metric as it was sent; the engine has judged it already."""
+    """A metric as it was sent; the engine's decoder has judged it already."""
 
     metric_name: str
-    value: Any
-    labels: dict[str, Any] | None = None
+    value: float
+    labels: dict[str, str] | None = None
     source: str | None = None
-    timestamp: Any = None
+    timestamp: Annotated[datetime, msgspec.Meta(tz=True)] | int | float | None = None
 
 
 _ONE: msgspec.json.Decoder[_Sent] = msgspec.json.Decoder(_Sent)
@@ -60,7 +61,7 @@ _MANY: msgspec.json.Decoder[list[_Sent]] = msgspec.json.Decoder(list[_Sent])
     status_code=200,
     opt={"doc": Doc(Stored, _STORED, StoredMany, bodies=(Body(JSON, _ONE_OR_MANY, lambda _: _SENT),))},
 )
-async def add_metrics(request: Req, engine: TheEngine, bounds: TheBounds) -> Response[Stored | StoredMany]:
+async def add_metrics(request: Req, given: TheGiven) -> Response[Stored | StoredMany]:
     """Stores one metric, or an array of them.
 
     The answer comes after the commit. When some metrics of an array are refused, the others are stored all the
@@ -70,17 +71,17 @@ async def add_metrics(request: Req, engine: TheEngine, bounds: TheBounds) -> Res
     kind = media_of(request)
     if kind not in {"", JSON}:
         raise HttpError(415, f"the body is {kind[:60]!r}; send JSON with the header `Content-Type: application/json`")
-    body = await read_body(request, bounds.json_bytes, bounds.body_timeout_s)
-    body = await decoded(body, request.headers.get("content-encoding", ""), bounds.json_bytes)
-    receipt = await engine.ingest("json", body, JSON)
+    body = await read_body(request, given.bounds.json_bytes, given.bounds.body_timeout_s)
+    body = await decoded(body, request.headers.get("content-encoding", ""), given.bounds.json_bytes)
+    receipt = await given.engine.ingest("json", body, JSON)
     refuse_partly(receipt)
     return Response(_echo(body, receipt))
 
 
 @get("/metrics", media_type=_TEXT, opt={"doc": Doc(None, "airis_up 1\n", media="text/plain")})
-async def exposition(engine: TheEngine) -> Response[bytes]:
+async def exposition(given: TheGiven) -> Response[bytes]:
     """Our own metrics in the Prometheus text format, with `aiops_anomaly_score` of every watched series."""
-    return Response(engine.exposition(), media_type=_TEXT)
+    return Response(given.engine.exposition(), media_type=_TEXT)
 
 
 def media_of(request: Req) -> str:
@@ -104,7 +105,14 @@ def _echo(body: bytes, receipt: Receipt) -> Stored | StoredMany:
 
 
 def _metric(sent: _Sent, received_ms: int) -> MetricEcho:
-    t = received_ms if sent.timestamp is None else read_time(str(sent.timestamp))
-    labels = {name: str(value) for name, value in (sent.labels or {}).items()}
-    value = sent.value if isinstance(sent.value, int | float) else None
-    return MetricEcho(sent.metric_name, value, labels, sent.source or "api", stamp(t))
+    return MetricEcho(
+        sent.metric_name, sent.value, sent.labels or {}, sent.source or "api", _stamp(sent.timestamp, received_ms)
+    )
+
+
+def _stamp(timestamp: datetime | float | None, received_ms: int) -> str:
+    if timestamp is None:
+        return stamp(received_ms)
+    if isinstance(timestamp, datetime):
+        return stamp(round(timestamp.timestamp() * 1000))
+    return stamp(round(timestamp if abs(timestamp) >= MILLISECONDS_FROM else timestamp * 1000))

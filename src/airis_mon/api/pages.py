@@ -12,7 +12,7 @@ from importlib import resources
 import msgspec
 from litestar import Response, get
 
-from airis_mon.api.given import Req, TheSite, root_of
+from airis_mon.api.given import Req, TheGiven, root_of
 from airis_mon.api.openapi import JSON
 from airis_mon.api.schemas import now_ms
 
@@ -20,9 +20,9 @@ _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 @get("/openapi.json", opt={"scope": None})
-async def openapi(request: Req, site: TheSite) -> Response[bytes]:
+async def openapi(request: Req, given: TheGiven) -> Response[bytes]:
     """The OpenAPI document."""
-    document = site.document(request.app.routes, root_of(request), now_ms())
+    document = given.site.document(request.app.routes, root_of(request), now_ms())
     return Response(msgspec.json.encode(document), media_type=JSON)
 
 
@@ -33,10 +33,10 @@ async def docs() -> Response[str]:
 
 
 @get("/", opt={"scope": None})
-async def index(request: Req, site: TheSite) -> Response[str]:
+async def index(request: Req, given: TheGiven) -> Response[str]:
     """The first page: where to look next."""
     root = root_of(request)
-    return _page("index.html", root=root, base=f"{root}{site.base}", beside=f"{root}{site.beside}")
+    return _page("index.html", root=root, base=f"{root}{given.site.base}", beside=f"{root}{given.site.beside}")
 
 
 def _page(name: str, **places: str) -> Response[str]:

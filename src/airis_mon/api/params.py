@@ -24,6 +24,8 @@ T = TypeVar("T")
 DAY_MS = 86_400_000
 LATEST_MS = 253_402_300_799_999
 """The last millisecond that RFC 3339 can write."""
+MILLISECONDS_FROM = 1e11
+"""Numbers from here on are milliseconds: as seconds they would lie beyond the year 5138."""
 _DIGITS = re.compile(r"-?\d+(\.\d+)?\Z", re.ASCII)
 _HEX_ID = re.compile(r"[0-9a-f]{16}\Z")
 
@@ -86,12 +88,12 @@ def window(query: Query, default_ms: int) -> tuple[int, int]:
 def read_time(text: str) -> int:
     """Milliseconds of a time written in RFC 3339 or as epoch seconds or milliseconds.
 
-    A number of 10^11 or more is taken as milliseconds: as seconds it would lie beyond the year 5138. Times outside
-    the years 1970 to 9999 become the nearest inside: no sample lies between. Raises InputError for what is no time.
+    Times outside the years 1970 to 9999 become the nearest inside: no sample lies between. Raises InputError for what
+    is no time.
     """
     if _DIGITS.match(text):
         number = float(text)
-        t = number if abs(number) >= 1e11 else number * 1000
+        t = number if abs(number) >= MILLISECONDS_FROM else number * 1000
     else:
         t = _read_rfc3339(text)
     return round(min(max(t, 0), LATEST_MS))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
 
-from airis_mon.api.auth import CALLER, Principal
+from airis_mon.api.auth import CALLER
 from airis_mon.api.errors import Fault, retry_after, send_fault
 from airis_mon.resilience.ratelimit import Decision, RateLimiter
+from airis_mon.security.keys import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Limits:
     """The limiters: of an address without a key, of the holder of a key, and of ingest."""
 
     address: RateLimiter
-    principal: RateLimiter
+    caller: RateLimiter
     ingest: RateLimiter
 
 
@@ -67,14 +68,14 @@ class RateLimit:
         await send_fault(refusal, scope["type"], send_with_limits)
 
     async def _count(self, scope: HTTPScope | WebSocketScope, now: float, *, is_free: bool) -> Decision:
-        caller: Principal | None = scope.get(CALLER)  # type: ignore[assignment]
+        caller: Caller | None = scope.get(CALLER)  # type: ignore[assignment]
         client = scope["client"]
         who = f"key:{caller.id}" if caller else f"address:{client[0] if client else 'unknown'}"
         if is_free:
             return await self.limits.ingest.take(f"free:{who}", now)
         if scope.get("method") == "POST" and scope["path"] in self.ingest_paths:
             return await self.limits.ingest.take(f"ingest:{who}", now)
-        return await (self.limits.principal if caller else self.limits.address).take(who, now)
+        return await (self.limits.caller if caller else self.limits.address).take(who, now)
 
 
 def _headers(decision: Decision, now: float) -> list[tuple[bytes, bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -30,6 +31,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@functools.lru_cache(4096)  # many samples of a body share a time
 def stamp(t: int) -> str:
     """Milliseconds as RFC 3339 in UTC. Raises OverflowError beyond year 9999."""
     return datetime.fromtimestamp(t / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

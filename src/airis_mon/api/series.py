@@ -7,7 +7,7 @@ from typing import Any
 from litestar import get
 from litestar.params import FromPath
 
-from airis_mon.api.given import Req, TheEngine
+from airis_mon.api.given import Req, TheGiven
 from airis_mon.api.openapi import Doc
 from airis_mon.api.params import DAY_MS, END, MATCH, START, Param, choice, query_of, read_id, whole, window
 from airis_mon.api.schemas import (
@@ -96,23 +96,23 @@ def _said(**payload: Any) -> dict[str, Any]:
     "/series",
     opt={"doc": Doc(SeriesList, _said(series=[_ONE], metadata=_PAGE), params=(MATCH, START, END, LIMIT))},
 )
-async def list_series(request: Req, engine: TheEngine) -> SeriesList:
+async def list_series(request: Req, given: TheGiven) -> SeriesList:
     """Series that match, ordered by id.
 
     `start` and `end` keep those that were seen between; without them all known series are listed.
     """
     query = query_of(request)
     limit = query[LIMIT]
-    found = await engine.series(query[MATCH], query[START], query[END], limit + 1)
+    found = await given.engine.series(query[MATCH], query[START], query[END], limit + 1)
     page = Page(min(len(found), limit), limit, len(found) > limit)
     return SeriesList([series_out(s) for s in found[:limit]], page, timestamp=stamp(now_ms()))
 
 
 @get("/series/{series_id:str}", opt={"doc": Doc(SeriesAnswer, _said(series=_ONE), path=(ID,), errors=(404,))})
-async def get_series(request: Req, engine: TheEngine, series_id: FromPath[str]) -> SeriesAnswer:
+async def get_series(request: Req, given: TheGiven, series_id: FromPath[str]) -> SeriesAnswer:
     """One series and where it stands now."""
     query_of(request)
-    return SeriesAnswer(series_out(await engine.series_one(_fp(series_id))), timestamp=stamp(now_ms()))
+    return SeriesAnswer(series_out(await given.engine.series_one(_fp(series_id))), timestamp=stamp(now_ms()))
 
 
 @get(
@@ -127,7 +127,7 @@ async def get_series(request: Req, engine: TheEngine, series_id: FromPath[str]) 
         )
     },
 )
-async def get_samples(request: Req, engine: TheEngine, series_id: FromPath[str]) -> SamplesAnswer:
+async def get_samples(request: Req, given: TheGiven, series_id: FromPath[str]) -> SamplesAnswer:
     """Raw samples of one series in columns; the last hour, unless `start` or `end` say otherwise.
 
     With more than `maxPoints` samples in the window the first ones are given and `truncated` is true: go on from
@@ -136,7 +136,7 @@ async def get_samples(request: Req, engine: TheEngine, series_id: FromPath[str])
     query = query_of(request)
     start, end = window(query, DAY_MS // 24)
     most = query[MAX_POINTS]
-    found = await engine.samples(_fp(series_id), start, end, most + 1)
+    found = await given.engine.samples(_fp(series_id), start, end, most + 1)
     columns = Columns(found.t[:most].tolist(), found.value[:most].tolist())
     page = Page(len(columns.t), most, len(found.t) > most)
     return SamplesAnswer(columns, page, timestamp=stamp(now_ms()))
@@ -154,7 +154,7 @@ async def get_samples(request: Req, engine: TheEngine, series_id: FromPath[str])
         )
     },
 )
-async def get_bands(request: Req, engine: TheEngine, series_id: FromPath[str]) -> BandsAnswer:
+async def get_bands(request: Req, given: TheGiven, series_id: FromPath[str]) -> BandsAnswer:
     """What was normal for one watched signal, in columns; the last hour, unless `start` or `end` say otherwise.
 
     Values within `lower`..`upper` score below the line of 0.8. Of more than `maxPoints` the first ones are given
@@ -163,7 +163,7 @@ async def get_bands(request: Req, engine: TheEngine, series_id: FromPath[str]) -
     query = query_of(request)
     start, end = window(query, DAY_MS // 24)
     most = query[MAX_POINTS]
-    found = await engine.bands(_fp(series_id), query[SIGNAL], start, end)
+    found = await given.engine.bands(_fp(series_id), query[SIGNAL], start, end)
     columns = (found.t, found.value, found.expected, found.lower, found.upper, found.score)
     page = Page(min(len(found.t), most), most, len(found.t) > most)
     return BandsAnswer(Bands(*(c[:most].tolist() for c in columns)), page, timestamp=stamp(now_ms()))
@@ -179,7 +179,7 @@ async def get_bands(request: Req, engine: TheEngine, series_id: FromPath[str]) -
         )
     },
 )
-async def get_coverage(request: Req, engine: TheEngine) -> CoverageAnswer:
+async def get_coverage(request: Req, given: TheGiven) -> CoverageAnswer:
     """What is watched, what was skipped, and why.
 
     The counts are of all series; `series` is one page of those that meet the filters.
@@ -187,7 +187,7 @@ async def get_coverage(request: Req, engine: TheEngine) -> CoverageAnswer:
     query = query_of(request)
     watched, offset, limit = query[WATCHED], query[OFFSET], query[LIMIT]
     is_watched = None if watched is None else watched == "true"
-    found = await engine.coverage(query[MATCH], query[REASON], is_watched, offset, limit)
+    found = await given.engine.coverage(query[MATCH], query[REASON], is_watched, offset, limit)
     rows = [coverage_out(item) for item in found.items]
     skipped = sum(found.skipped.values())
     counts = CoverageCounts(found.watched + skipped, found.watched, skipped, found.signals, dict(found.skipped), rows)

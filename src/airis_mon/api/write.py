@@ -11,7 +11,7 @@ from litestar import Response, post
 from airis_mon.api.body import decoded, read_body
 from airis_mon.api.engine import Receipt
 from airis_mon.api.errors import Fault, HttpError, fault
-from airis_mon.api.given import Req, TheBounds, TheEngine
+from airis_mon.api.given import Req, TheGiven
 from airis_mon.api.metrics import media_of, refuse_partly
 from airis_mon.api.openapi import JSON, Body, Doc
 
@@ -41,7 +41,7 @@ def _otlp_example(now: int) -> dict[str, Any]:
     status_code=204,
     opt={"doc": Doc(None, status=204, bodies=(Body(PROTOBUF, _BINARY, _remote_write_example),))},
 )
-async def remote_write(request: Req, engine: TheEngine, bounds: TheBounds) -> Response[None]:
+async def remote_write(request: Req, given: TheGiven) -> Response[None]:
     """Prometheus remote write, versions 1.0 and 2.0: protobuf, compressed with snappy.
 
     In prometheus.yml: `remote_write: [{url: "http://HOST:8765/api/v1/write"}]`. The answer comes after the
@@ -52,8 +52,8 @@ async def remote_write(request: Req, engine: TheEngine, bounds: TheBounds) -> Re
         raise HttpError(415, f"remote write is {PROTOBUF}; send that Content-Type")
     if (encoding := request.headers.get("content-encoding", "snappy").lower()) != "snappy":
         raise HttpError(415, f"remote write is compressed with snappy, not {encoding[:40]!r}")
-    body = await read_body(request, bounds.bulk_bytes, bounds.body_timeout_s)
-    receipt = await engine.ingest("remote_write", body, request.headers.get("content-type", ""))
+    body = await read_body(request, given.bounds.bulk_bytes, given.bounds.body_timeout_s)
+    receipt = await given.engine.ingest("remote_write", body, request.headers.get("content-type", ""))
     headers = _written(receipt)
     refuse_partly(receipt, headers)
     return Response(None, status_code=204, headers=headers)
@@ -81,7 +81,7 @@ def _answer_otlp_error(request: Req, error: Exception) -> Response[bytes]:
         )
     },
 )
-async def otlp(request: Req, engine: TheEngine, bounds: TheBounds) -> Response[bytes]:
+async def otlp(request: Req, given: TheGiven) -> Response[bytes]:
     """OpenTelemetry metrics over HTTP, as protobuf or JSON.
 
     Answers in the form of the request. Refused data points are counted in `partialSuccess`, the others are
@@ -90,9 +90,9 @@ async def otlp(request: Req, engine: TheEngine, bounds: TheBounds) -> Response[b
     media = media_of(request)
     if media not in {JSON, PROTOBUF}:
         raise HttpError(415, f"OTLP is {PROTOBUF} or {JSON}; send one of these Content-Types")
-    body = await read_body(request, bounds.bulk_bytes, bounds.body_timeout_s)
-    body = await decoded(body, request.headers.get("content-encoding", ""), bounds.bulk_bytes)
-    receipt = await engine.ingest("otlp", body, media)
+    body = await read_body(request, given.bounds.bulk_bytes, given.bounds.body_timeout_s)
+    body = await decoded(body, request.headers.get("content-encoding", ""), given.bounds.bulk_bytes)
+    receipt = await given.engine.ingest("otlp", body, media)
     return Response(_otlp_answer(receipt, media), media_type=media)
 
 
