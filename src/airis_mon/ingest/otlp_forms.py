@@ -7,6 +7,7 @@ Unknown fields are ignored, exemplars and descriptions are not read.
 from __future__ import annotations
 
 import base64
+import struct
 from functools import cache
 from typing import Any, Protocol
 
@@ -14,10 +15,13 @@ import msgspec
 
 from airis_mon.errors import InputError
 from airis_mon.ingest.messages import DecodeError, classes
+from airis_mon.series.encode import field
 
 Attributes = list[tuple[str, Any]]
 Key = bytes | tuple[bytes, ...]
 """Raw attributes of a point."""
+Number = tuple[Key, int, float | None, int]
+"""Attributes, time (ns), value and flags of a point that is a single number."""
 KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 TEMPORALITIES = {"1": 1, "2": 2, "AGGREGATION_TEMPORALITY_DELTA": 1, "AGGREGATION_TEMPORALITY_CUMULATIVE": 2}
 DELTA, CUMULATIVE = 1, 2
@@ -36,12 +40,8 @@ SCHEMA = {
         "exponential_histogram": (10, "ExponentialHistogram"),
         "summary": (11, "Summary"),
     },
-    "Gauge": {"data_points": (1, "*NumberDataPoint")},
-    "Sum": {
-        "data_points": (1, "*NumberDataPoint"),
-        "aggregation_temporality": (2, "int32"),
-        "is_monotonic": (3, "bool"),
-    },
+    "Gauge": {"data_points": (1, "*bytes")},  # NumberDataPoints, see `Protobuf.number`
+    "Sum": {"data_points": (1, "*bytes"), "aggregation_temporality": (2, "int32"), "is_monotonic": (3, "bool")},
     "Histogram": {"data_points": (1, "*HistogramDataPoint"), "aggregation_temporality": (2, "int32")},
     "ExponentialHistogram": {
         "data_points": (1, "*ExponentialHistogramDataPoint"),
@@ -110,8 +110,14 @@ class Form(Protocol):
     def request(self, body: bytes) -> Any:
         """The whole request, its attributes raw."""
 
+    def glance(self, point: Any) -> Number:
+        """A number as it most likely is: right when its key is one that `number` gave, else ask `number`."""
+
+    def number(self, point: Any) -> Number:
+        """A point of a gauge or sum."""
+
     def key(self, raw: Any) -> Key:
-        """The raw attributes of a point as a cache's key."""
+        """The raw attributes of another point as a cache's key."""
 
     def attributes(self, key: Any) -> Attributes:
         """What a key of attributes says."""
@@ -123,6 +129,11 @@ class Form(Protocol):
         """Name and version of a raw scope."""
 
 
+_START_TAG, _TIME_TAG, _DOUBLE_TAG, _INT_TAG = 0x11, 0x19, 0x21, 0x31  # of a NumberDataPoint
+_STARTED, _DATED = struct.Struct("<BQBQB"), struct.Struct("<BQB")
+_DOUBLE, _INT = struct.Struct("<d"), struct.Struct("<q")
+
+
 class Protobuf:
     """The binary form."""
 
@@ -130,13 +141,38 @@ class Protobuf:
         """The whole request, its attributes raw."""
         return _parsed("ExportMetricsServiceRequest", body)
 
+    def glance(self, point: Any) -> Number:
+        """A number as it most likely is: right when its key is one that `number` gave, else ask `number`.
+
+        Senders write fields in the order of their numbers: times and value first, of fixed length, then attributes.
+        """
+        if len(point) >= _STARTED.size and point[0] == _START_TAG:
+            _, _, tag, t, kind = _STARTED.unpack_from(point)
+            at = _STARTED.size
+        elif len(point) >= _DATED.size:
+            tag, t, kind = _DATED.unpack_from(point)
+            at = _DATED.size
+        else:
+            return self.number(point)
+        if tag != _TIME_TAG or len(point) < at + 8 or kind not in (_DOUBLE_TAG, _INT_TAG):
+            return self.number(point)
+        (value,) = (_DOUBLE if kind == _DOUBLE_TAG else _INT).unpack_from(point, at)
+        return point[at + 8 :], t, value, 0
+
+    def number(self, point: Any) -> Number:
+        """A point of a gauge or sum."""
+        p = _parsed("NumberDataPoint", point)
+        value = p.as_double if p.HasField("as_double") else p.as_int if p.HasField("as_int") else None
+        return b"".join(field(7, raw) for raw in p.attributes), p.time_unix_nano, value, p.flags
+
     def key(self, raw: Any) -> Key:
-        """The raw attributes of a point as a cache's key."""
+        """The raw attributes of another point as a cache's key."""
         return tuple(raw)
 
     def attributes(self, key: Any) -> Attributes:
         """What a key of attributes says."""
-        return [_pair(_parsed("KeyValue", raw)) for raw in key]
+        raws = _parsed("NumberDataPoint", key).attributes if isinstance(key, bytes) else key
+        return [_pair(_parsed("KeyValue", raw)) for raw in raws]
 
     def resource(self, raw: Any) -> Attributes:
         """The attributes of a raw resource."""
@@ -171,9 +207,9 @@ def _pair(pair: Any) -> tuple[str, Any]:
 
 
 def _value(any_value: Any) -> Any:
-    for field in ("string_value", "bool_value", "int_value", "double_value"):
-        if any_value.HasField(field):
-            return getattr(any_value, field)
+    for name in ("string_value", "bool_value", "int_value", "double_value"):
+        if any_value.HasField(name):
+            return getattr(any_value, name)
     if any_value.HasField("array_value"):
         return [_value(v) for v in any_value.array_value.values]
     if any_value.HasField("kvlist_value"):
@@ -292,8 +328,17 @@ class JsonForm:
         """The whole request, its attributes raw."""
         return _read(self._request, body)
 
+    def glance(self, point: Any) -> Number:
+        """A point of a gauge or sum."""
+        return self.number(point)
+
+    def number(self, point: Any) -> Number:
+        """A point of a gauge or sum."""
+        value = point.as_int if point.as_double is None else point.as_double
+        return bytes(point.attributes), point.time_unix_nano, value, point.flags
+
     def key(self, raw: Any) -> Key:
-        """The raw attributes of a point as a cache's key."""
+        """The raw attributes of another point as a cache's key."""
         return bytes(raw)
 
     def attributes(self, key: Any) -> Attributes:

@@ -18,6 +18,7 @@ from airis_mon.ingest.decoders.otlp import Otlp
 from airis_mon.ingest.otlp_forms import SCHEMA
 from airis_mon.series.batch import is_stale
 from airis_mon.series.catalogue import Catalogue, MetricType
+from airis_mon.series.encode import field
 from airis_mon.series.labels import series_name
 
 Request = metrics_service_pb2.ExportMetricsServiceRequest
@@ -119,10 +120,11 @@ def test_our_tables_carry_the_numbers_of_opentelemetry_proto():
     theirs["Buckets"] = metrics_pb2.ExponentialHistogramDataPoint.Buckets.DESCRIPTOR
     theirs["ValueAtQuantile"] = metrics_pb2.SummaryDataPoint.ValueAtQuantile.DESCRIPTOR
     for message, fields in SCHEMA.items():
-        for field, (n, kind) in fields.items():
-            found = theirs[message].fields_by_name[field]
+        for name, (n, kind) in fields.items():
+            found = theirs[message].fields_by_name[name]
             assert found.number == n
             assert kind.startswith("*") == found.is_repeated
+            assert "bytes" not in kind or found.type in {9, 11, 12}  # text, message, bytes
             scalar = {1: "double", 6: "fixed64", 16: "sfixed64", 13: "uint32", 17: "sint32", 4: "uint64", 3: "int64"}
             assert scalar.get(found.type, kind.lstrip("*")) == kind.lstrip("*")
 
@@ -145,6 +147,23 @@ def test_a_gauge_becomes_a_series_with_job_and_instance(form):
     assert set(batch.t.tolist()) == {1_700_000_000_000}
     assert decoder.catalogue.types["system_cpu_utilization_ratio"] is MetricType.GAUGE
     assert take(sent, decoder, form)[1].sid.tolist() == batch.sid.tolist()
+
+
+@pytest.mark.parametrize("extra", [b"", b"\x40\x00", b"\x2a\x00", b"\x40\x01", b"\x19" + bytes(8), b"\x31" + bytes(8)])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_numbers_are_read_whatever_the_order_of_their_fields(extra, is_first):
+    plain = number(1.5, a="b").SerializeToString()
+    odd = extra + plain if is_first else plain + extra
+    expected = metrics_pb2.NumberDataPoint.FromString(odd)
+    decoder = Otlp(Catalogue())
+    for point in (plain, odd, odd):
+        metric = field(1, b"g") + field(5, field(1, point))
+        body = field(1, field(2, field(2, metric)))
+        batch = decoder.decode(body, PROTOBUF, NOW)
+    value = expected.as_double if expected.WhichOneof("value") == "as_double" else 1.5
+    assert list(rows(decoder, batch)) == ['g{a="b"}']
+    assert batch.t.tolist() == [expected.time_unix_nano // 10**6 or NOW]
+    assert is_stale(batch.value)[0] if expected.flags else batch.value[0] == value
 
 
 @pytest.mark.parametrize("form", [PROTOBUF, JSON])
@@ -527,9 +546,9 @@ def test_any_attributes_in_json_are_taken_or_refused(value, resource):
         Otlp(Catalogue(), scope_labels=True).decode(json.dumps(body).encode(), JSON, NOW)
 
 
-@pytest.mark.parametrize("field", ["timeUnixNano", "asInt", "flags", "asDouble"])
-def test_numbers_of_thousands_of_digits_are_refused(field):
-    metric = f'{{"name":"g","gauge":{{"dataPoints":[{{"{field}":{HUGE}}}]}}}}'
+@pytest.mark.parametrize("name", ["timeUnixNano", "asInt", "flags", "asDouble"])
+def test_numbers_of_thousands_of_digits_are_refused(name):
+    metric = f'{{"name":"g","gauge":{{"dataPoints":[{{"{name}":{HUGE}}}]}}}}'
     body = f'{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{metric}]}}]}}]}}'
     with contextlib.suppress(InputError):
         assert Otlp(Catalogue()).decode(body.encode(), JSON, NOW).refused == 1

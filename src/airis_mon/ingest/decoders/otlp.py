@@ -294,18 +294,21 @@ def _each(points: Iterable[Any], out: _Out, take: Callable[[Any], None]) -> None
 
 
 def _numbers(family: _Family, points: Iterable[Any], deltas: Deltas | None, out: _Out) -> None:
-    known, key_of = family.numbers.get, family.form.key
+    known, glance = family.numbers.get, family.form.glance
 
     def take(point: Any) -> None:
-        t = out.time(point.time_unix_nano)
-        key = key_of(point.attributes)
-        is_ended = point.flags & NO_VALUE
-        value = float(STALE) if is_ended else _value(point)
+        key, ns, number, flags = glance(point)
         sid = known(key)
+        if sid is None:
+            key, ns, number, flags = family.form.number(point)
+            sid = known(key)
+        t = out.time(ns)
+        is_ended = flags & NO_VALUE
+        value = float(STALE) if is_ended else _value(number)
         if sid is None:
             sid = family.number(key)
         if deltas is not None and not is_ended:
-            value = deltas.number(int(family.catalogue.fp[sid]), out.nanoseconds(point), value)
+            value = deltas.number(int(family.catalogue.fp[sid]), ns or out.now_ms * 1_000_000, value)
         out.add(sid, t, value)
 
     _each(points, out, take)
@@ -409,12 +412,12 @@ def _temporality(sent: int | str) -> int:
     return found
 
 
-def _value(point: Any) -> float:
-    if point.HasField("as_double"):
-        return float(point.as_double)
-    if not point.HasField("as_int"):
+def _value(number: float | None) -> float:
+    if isinstance(number, float):
+        return number
+    if number is None:
         raise InputError("the point has no value")
-    return float(_whole(point.as_int, least=-(1 << 63)))
+    return float(_whole(number, least=-(1 << 63)))
 
 
 def _whole(number: int, least: int = 0) -> int:
