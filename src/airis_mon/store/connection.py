@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import queue
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -230,13 +231,15 @@ def translate(error: ClickHouseError, address: Address) -> AirisError:
     said = _said(error, address)
     name = f"the store at {address.place}"
     if code is None and isinstance(error, OperationalError):
-        return StoreBusy(f"{name} does not answer: {said}", 5.0)
+        found = re.search(r"\[Errno -?\d+\] ([\w ]+)", said)
+        return StoreBusy(f"{name} does not answer: {found[1] if found else said}", 5.0)
     if code in _BUSY:
         return StoreBusy(f"{name} {_BUSY[code]}: {said}", 5.0)
     if code in _REFUSED:
         return StoreError(f"{name} {_REFUSED[code]}")
     if code == _BAD_REGEX:
-        return InputError(f"not a regular expression (RE2): {said}")
+        found = re.search(r"cannot compile re2: (.*?, error: .*?)(\.|$)", said)
+        return InputError(f"not a regular expression (RE2): {found[1] if found else said}")
     if address.path and "EmbeddedServer" in said:  # chDB has no code of its own for these two
         return _taken(address.path, "") if "different path" not in said else _second_path(address.path)
     return StoreError(f"{name} refused: {said}")

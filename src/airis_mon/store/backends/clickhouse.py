@@ -27,6 +27,8 @@ from airis_mon.store.rollups import Rollup, Rollups
 from airis_mon.store.selectors import condition
 
 HOUR_MS = 3_600_000
+MAX_DAYS = 10_000
+"""The longest retention: ClickHouse computes a row's end of life in 32 bits of seconds, which end in 2106."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _EARLIEST, _LATEST = -2_208_988_800_000, 10_413_791_999_999  # what DateTime64(3) can hold, ms
 _SAMPLE = ("tenant", "metric", "fp", "ts", "mantissa", "exponent")
@@ -88,6 +90,9 @@ class ClickHouse:
         for setting, name in (("database", self.database), ("cluster", cluster or "x")):
             if not _NAME.match(name):
                 raise ConfigError(f"store.{setting} {name!r} must be letters, digits and underscores")
+        for setting, days in (("retention_days", retention_days), ("history_days", history_days)):
+            if not 1 <= days <= MAX_DAYS:
+                raise ConfigError(f"store.{setting} = {days} must be between 1 and {MAX_DAYS}")
         if durability not in {"process", "fsync"}:
             raise ConfigError(f"store.durability {durability!r} must be 'process' or 'fsync'")
         if cluster and self.address.path:
