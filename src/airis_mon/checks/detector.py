@@ -129,12 +129,11 @@ def reserving_keeps_what_is_known(make: Make) -> None:
     b.reserve(5)
     _demand(b.reserve(SERIES - 5) == 5 and b.size == SERIES, "reserve does not number slots on")
     half = len(stream[0]) // 2
-    a.update(*(x[:half] for x in stream))
-    b.update(*(x[:half] for x in stream))
+    a.update(*_cut(stream, 0, half))
+    b.update(*_cut(stream, 0, half))
     _demand(b.reserve(100) == SERIES, "reserve does not number slots on")
-    _demand(
-        _equal(a.update(*(x[half:] for x in stream)), b.update(*(x[half:] for x in stream))), "growth changed scores"
-    )
+    rest = _cut(stream, half, len(stream[0]))
+    _demand(_equal(a.update(*rest), b.update(*rest)), "growth changed scores")
 
 
 def a_planted_spike_ranks_first(make: Make) -> None:
@@ -147,7 +146,7 @@ def a_planted_spike_ranks_first(make: Make) -> None:
 
 
 def bands_are_the_values_below_the_line(make: Make) -> None:
-    """A sample scores below the line exactly when it lies within the band that stood before it; scores are `update`'s."""
+    """A sample scores below the line exactly when it lies within the band before it; scores are those of `update`."""
     stream = _stream()
     plain, detector = _run(make(), stream), make()
     detector.reserve(SERIES)
@@ -201,11 +200,16 @@ def _spiked(height: float) -> Stream:
 
 
 def _run(detector: Detector, stream: Stream, size: int = 0) -> Scores:
-    slot, t, value = stream
+    slot = stream[0]
     detector.reserve(int(slot.max()) + 1)
-    cuts = range(0, len(slot), size or len(slot))
-    parts = [detector.update(*(x[a : a + (size or len(slot))] for x in (slot, t, value))) for a in cuts]
+    size = size or len(slot)
+    parts = [detector.update(*_cut(stream, a, a + size)) for a in range(0, len(slot), size)]
     return Scores(*(np.concatenate([getattr(p, name) for p in parts]) for name in Scores.__slots__))
+
+
+def _cut(stream: Stream, start: int, end: int) -> Stream:
+    slot, t, value = stream
+    return slot[start:end], t[start:end], value[start:end]
 
 
 def _pick(scores: Scores, rows: NDArray[Any]) -> Scores:
