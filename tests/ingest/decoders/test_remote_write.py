@@ -1,4 +1,5 @@
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import cramjam
 import numpy as np
@@ -264,3 +265,19 @@ def test_version_2_requests_that_fail_leave_nothing_behind(decoder):
     with pytest.raises(InputError, match=r"no io.prometheus.write.v2.Request: it is broken at byte"):
         decoder.decode(snap(WORDS + series2((1, 2), sample(1, 1)) + b"\x2a\x05"), V2)
     assert len(decoder.catalogue) == len(decoder._second._walk.symbols) == len(decoder._second._walk.index) == 0
+
+
+def test_threads_may_decode_at_once():
+    decoder = RemoteWrite(Catalogue())
+    bodies = [
+        snap(b"".join(series((("__name__", f"m{i}"), ("k", str(k))), sample(i, k)) for i in range(200)))
+        for k in range(8)
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        batches = list(pool.map(decoder.decode, bodies * 5))
+    for k, batch in enumerate(batches):
+        assert batch.t.tolist() == [k % 8] * 200
+        assert [dict(decoder.catalogue.labels(s)) for s in batch.sid.tolist()] == [
+            {"__name__": f"m{i}", "k": str(k % 8)} for i in range(200)
+        ]
+    assert len(decoder.catalogue) == 1600

@@ -413,11 +413,11 @@ def _temporality(sent: int | str) -> int:
 
 
 def _value(number: float | None) -> float:
-    if isinstance(number, float):
-        return number
     if number is None:
         raise InputError("the point has no value")
-    return float(_whole(number, least=-(1 << 63)))
+    if isinstance(number, int):
+        _whole(number, least=-(1 << 63))
+    return float(number)
 
 
 def _whole(number: int, least: int = 0) -> int:
