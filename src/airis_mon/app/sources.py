@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 
 import structlog
 
@@ -17,7 +18,7 @@ log = structlog.get_logger()
 RESTART_S = 5.0
 """Pause before a failed collector is started again."""
 TRIES = 5
-"""A batch is offered so often while the store is busy; then it is dropped and counted: a scrape cannot be kept."""
+"""A scrape is offered so often while the store is busy; then it is dropped and counted."""
 
 
 class Sources:
@@ -44,21 +45,27 @@ class Sources:
     async def _keep(self, name: str, collector: Collector) -> None:
         while True:
             try:
-                async for batch in collector.batches():
-                    await self._offer(name, batch)
-                    self._cursors.keep(name, collector.cursor)
-            except Exception:
+                async with aclosing(collector.batches()) as batches:
+                    async for batch in batches:
+                        await self._offer(name, collector, batch)
+                        self._cursors.keep(name, collector.cursor)
+            except Exception:  # boundary: one call into a plug-in
                 self.failures[name] = self.failures.get(name, 0) + 1
                 log.exception("source.failed", source=name, retry_s=RESTART_S)
             else:
                 return  # the source is exhausted
             await asyncio.sleep(RESTART_S)
 
-    async def _offer(self, name: str, batch: Batch) -> None:
-        for _ in range(TRIES):
+    async def _offer(self, name: str, collector: Collector, batch: Batch) -> None:
+        """Hands a batch over. A source with a cursor waits for the store: it can read on later, a scrape cannot."""
+        tries = 0
+        while True:
             try:
                 await self._accept(name, batch)
             except StoreBusy as busy:
+                tries += 1
+                if tries >= TRIES and not collector.cursor:
+                    break
                 await asyncio.sleep(busy.retry_after_s)
             else:
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,7 +41,7 @@ class Collector(Protocol):
     def cursor(self) -> str:
         """Where to go on after a restart, "" at the start; it covers the batches handed out before the last one."""
 
-    def batches(self) -> AsyncIterator[Batch]:
+    def batches(self) -> AsyncGenerator[Batch, None]:
         """Batches, until the collector is cancelled or the source is exhausted.
 
         A source that fails yields refusals or raises Transient; the engine starts the iterator again later.

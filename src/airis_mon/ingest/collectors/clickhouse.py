@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -117,7 +117,7 @@ class ClickHouse:
         """The time (ms) up to which every row was handed out before the last batch, "" at the start."""
         return "" if self._cursor is None else str(self._cursor)
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         """Batches of new rows, until cancelled. A read that fails is told by `health` and tried again later."""
         try:
             async for _ in ticks(self._clock, self._interval_ms):

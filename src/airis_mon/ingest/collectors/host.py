@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class Host:
         self._last_t = 0
         self._refused = 0
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         """A batch at once and then one per interval, until cancelled."""
         async for t in ticks(self._clock, int(self.interval_s * 1000)):
             yield await asyncio.to_thread(self.read, t)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +108,7 @@ class Prometheus:
         self._watches: dict[Target, _Watch] = {}
         self._loops: dict[Target, asyncio.Task[None]] = {}
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         """One batch per scrape of each target, until cancelled. Targets that cannot be reached yield `up` 0."""
         fetcher = self._make_fetcher()
         queue: asyncio.Queue[Batch] = asyncio.Queue(2 * self._max_concurrent)
