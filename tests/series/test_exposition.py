@@ -34,6 +34,9 @@ def named(page, batch):
         ("up 1", "up", 1000, 1.0),
         ("up 1 5000", "up", 5000, 1.0),
         ("up\t1\t-5", "up", -5, 1.0),
+        ("up  1", "up", 1000, 1.0),
+        ("up  1  5000 ", "up", 5000, 1.0),
+        ("up 1\t5000", "up", 5000, 1.0),
         ('a{b="c"} +Inf', 'a{b="c"}', 1000, math.inf),
         ('a{b="c",} -2.5e3', 'a{b="c"}', 1000, -2500.0),
         ('a { b = "c" , d="e" } 3', 'a{b="c",d="e"}', 1000, 3.0),
@@ -173,7 +176,7 @@ LINES = st.text(st.sampled_from('ab_{}=",\\# \t\n1.eE+-NIinf'), max_size=60) | s
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=500)
 @given(LINES, st.sampled_from(["", OPEN]))
 def test_any_text_gives_a_batch(text, kind):
     page = Exposition(Catalogue())

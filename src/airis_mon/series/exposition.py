@@ -55,7 +55,7 @@ class Exposition:
             self._sids.clear()
             self._epoch = self.catalogue.epoch
         reading = _Reading(self, is_open="openmetrics" in content_type, now_ms=now_ms)
-        reading.take(page.split(b"\n"))
+        reading.take(page.split(b"\n"), is_tabbed=b"\t" in page)
         batch = reading.batch()
         if len(self._sids) > 2 * len(batch) + 1000:  # most of them have gone
             self._sids.clear()
@@ -100,14 +100,14 @@ class _Reading:
         self.refusals: list[Refusal] = []
         self.refused = 0
 
-    def take(self, lines: list[bytes]) -> None:
+    def take(self, lines: list[bytes], *, is_tabbed: bool) -> None:
         known = self.page.sids.get
         add_sid, add_value, add_line = self.sid.append, self.value.append, self.line.append
         ended = False
         for number, line in enumerate(lines, 1):
             series, _, value = line.rpartition(b" ")
             sid = known(series)
-            if sid is not None and not ended:
+            if sid is not None and not ended and not (is_tabbed and b"\t" in value):
                 add_sid(sid)
                 add_value(value)
                 add_line(number)
@@ -136,13 +136,14 @@ class _Reading:
     def _sample(self, number: int, line: bytes) -> None:
         words = line.rsplit(b" ", 2)
         sid = self.page.sids.get(words[0])
-        if sid is None or len(words) < 3:  # not a known series, a value and a timestamp
+        if sid is None or len(words) < 3 or not words[1] or b"\t" in line:
             series, rest = split_line(line)
-            words = [series, *(rest.partition(b" # ")[0] if self.is_open else rest).split()]  # without an exemplar
+            rest = rest.partition(b" # ")[0] if self.is_open else rest  # without an exemplar
+            words = [series, *(w for w in rest.replace(b"\t", b" ").split(b" ") if w)]
             if not 2 <= len(words) <= 3:
                 raise ValueError("a value must follow the series, then at most a timestamp")
         t = self._time(words[2]) if len(words) > 2 else None
-        sid = self.page.sid(words[0]) if sid is None else sid
+        sid = self.page.sid(words[0])
         if t is not None and self.page.honor_timestamps:
             self.t[len(self.sid)] = t
         self.sid.append(sid)
