@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from airis_mon.app.peaks import Peaks
 from airis_mon.detect.base import Bands, Scores, State
-from airis_mon.detect.detectors.record import Record
+from airis_mon.detect.detectors.record import PROFILES, Record
 from airis_mon.detect.watch import Signals, Watch
 from airis_mon.errors import StoreError
 from airis_mon.events.anomaly import ALARM, Anomaly
@@ -288,7 +288,7 @@ def packed(bank: State, watch: State) -> State:
     """Both states as arrays of one snapshot; each hour of a profile stands alone, since few change between two."""
     arrays = {f"watch.{k}": v for k, v in watch.items()}
     for name, array in bank.items():
-        if name in Record.PROFILES:
+        if name in PROFILES:
             arrays |= {f"profile.{name}.{hour}": row for hour, row in enumerate(array)}
         else:
             arrays[f"bank.{name}"] = array
@@ -299,16 +299,14 @@ def unpacked(arrays: State, slots: Sequence[int] | None = None) -> tuple[State, 
     """(bank, watch) of a snapshot; of the bank only `slots` when given."""
     some = slice(None) if slots is None else list(slots)
     bank = {k.removeprefix("bank."): v[..., some] for k, v in arrays.items() if k.startswith("bank.")}
-    for name in Record.PROFILES:
-        hours = sum(k.startswith(f"profile.{name}.") for k in arrays)
+    for name, hours in PROFILES.items():
         bank[name] = np.stack([arrays[f"profile.{name}.{hour}"][some] for hour in range(hours)])
     return bank, {k.removeprefix("watch."): v for k, v in arrays.items() if k.startswith("watch.")}
 
 
 def _unchanged(touched: Mapping[str, NDArray[np.intp]]) -> set[str]:
-    hours = {"week": 168}
     return {
         f"profile.{name}.{hour}"
-        for name in Record.PROFILES
-        for hour in set(range(hours.get(name, 24))) - set(touched[name].tolist())
+        for name, hours in PROFILES.items()
+        for hour in set(range(hours)) - set(touched[name].tolist())
     }
