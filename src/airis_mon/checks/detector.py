@@ -159,6 +159,19 @@ def bands_are_the_values_below_the_line(make: Make) -> None:
     _demand(bool((inside == (out.score[judged] < 0.8)).all()), "a band contradicts a score")
 
 
+def bands_of_alarms_alone_are_the_same(make: Make) -> None:
+    """With only_alarms the scores stay, alarms have the bands they would have had, all others none."""
+    stream = _stream()
+    one, other = make(), make()
+    one.reserve(SERIES)
+    other.reserve(SERIES)
+    (scores, every), (same, some) = one.update_with_bands(*stream), other.update_with_bands(*stream, only_alarms=True)
+    _demand(_equal(scores, same), "only_alarms changed scores")
+    for name in ("expected", "lower", "upper"):
+        wanted = np.where(scores.score >= 0.8, getattr(every, name), np.nan)
+        _demand(np.array_equal(wanted, getattr(some, name), equal_nan=True), f"only_alarms gives another {name}")
+
+
 CHECKS: tuple[Callable[[Make], None], ...] = (
     same_input_same_score,
     a_batch_equals_its_samples,
@@ -172,6 +185,7 @@ CHECKS: tuple[Callable[[Make], None], ...] = (
     reserving_keeps_what_is_known,
     a_planted_spike_ranks_first,
     bands_are_the_values_below_the_line,
+    bands_of_alarms_alone_are_the_same,
 )
 
 

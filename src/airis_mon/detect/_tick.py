@@ -229,7 +229,7 @@ def _collect(
 def tick(
     core: Array, day: Array, day_scale: Array, day_level: Array, week: Array, learned: Array, touched: Array,
     epoch: int, starts: Array, offsets: Array, settings: Array, slot: Array, t: Array, value: Array,
-    score: Array, onset: Array, level: Array, feature: Array, bands: Array,
+    score: Array, onset: Array, level: Array, feature: Array, bands: Array, only_alarms: bool,
 ) -> None:  # fmt: skip
     """Scores and learns a batch, see `Record.update`; `bands` is (3, n), or (3, 0) where nobody asked."""
     s = np.zeros(SCRATCH * L, np.float32)
@@ -258,7 +258,9 @@ def tick(
             onset[j] = s[TOTAL * L + lane] if good else NIL
             level[j] = s[Z * L + lane] if good else NIL
             feature[j] = np.int8(s[WHICH * L + lane]) if good else -1
-            if banded:
+            if banded and only_alarms and score[j] < ALARM:
+                bands[:, j] = np.nan
+            elif banded:
                 _band(b, s, settings, lane, good, trial[: ROWS * L], trial[ROWS * L :], bands[:, j])
         if found:
             learn(b, s, settings)
