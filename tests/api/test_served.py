@@ -144,6 +144,15 @@ async def test_a_client_that_vanishes_in_its_body_leaves_nothing_behind(engine, 
         assert [call[1] for call in engine.calls] == ["json"]
 
 
+async def test_head_is_answered_like_get_without_the_body(engine, free_port):
+    async with running(engine, free_port) as at, httpx2.AsyncClient(base_url=at.url) as http:
+        for path in ("/live", "/metrics", "/api/v1/aiops/health"):
+            got, head = await http.get(path), await http.head(path)
+            assert (head.status_code, head.content) == (200, b"")
+            assert head.headers["content-type"] == got.headers["content-type"]
+        assert (await http.head("/api/v1/aiops/events")).status_code == 405
+
+
 async def test_a_port_where_nobody_listens_is_transient(free_port):
     async with AsyncAIOpsClient(f"http://127.0.0.1:{free_port}") as client:
         with pytest.raises(Transient, match="cannot be reached"):
