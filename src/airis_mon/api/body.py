@@ -109,7 +109,7 @@ def _zstd(body: bytes, max_bytes: int) -> bytes:
     # gives it, because clearing 64 MB takes 40 ms.
     out = np.empty(max_bytes, np.uint8)
     try:
-        size = cramjam.zstd.decompress_into(body, out)
+        size = cramjam.zstd.decompress_into(body, out.data)
     except cramjam.DecompressionError as error:
         if "whole buffer" in str(error):
             raise _bomb(max_bytes) from None
