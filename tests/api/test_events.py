@@ -192,6 +192,12 @@ async def test_an_unknown_event_closes_the_socket_with_the_reason(engine):
         assert "nothing" in closed["reason"]
 
 
+async def test_a_close_frame_carries_no_more_than_it_can(engine):
+    async with opened(engine, "websocket", "names=" + "%EC%9D%B4%EC%83%81" * 50) as wire:
+        await wire.next()
+        assert 100 < len((await wire.next())["reason"].encode()) <= 123
+
+
 @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}])
 async def test_a_socket_opened_by_a_foreign_page_is_refused(engine, headers):
     wire = Wire(serve_app(engine, version="1"), "websocket", headers=headers)

@@ -94,6 +94,11 @@ def short(value: object) -> str:
     return text if len(text) <= VALUE_CHARACTERS else f"{text[:VALUE_CHARACTERS]}... ({len(text)} characters)"
 
 
+def close_reason(text: str) -> str:
+    """A message as a socket's close frame can carry it: at most 123 bytes (RFC 6455, 5.5)."""
+    return text.encode()[:123].decode(errors="ignore")
+
+
 def retry_after(seconds: float | None) -> dict[str, str]:
     """The header that tells a sender when to come back, in whole seconds."""
     return {} if seconds is None else {"Retry-After": str(max(1, math.ceil(seconds)))}
@@ -122,14 +127,14 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     """The application's handler of every exception."""
     answer = fault(error)
     if answer.status == 404 and isinstance(error, HTTPException):
-        answer.message = f"there is nothing at {short(request.url.path)}; openapi.json lists every path"
+        answer.message = f"there is nothing at {short(request.scope['path'])}; openapi.json lists every path"
     return Response(answer.body(), status_code=answer.status, headers=answer.headers, media_type="application/json")
 
 
 async def send_fault(answer: Fault, scope_type: str, send: Send) -> None:
     """Answers from outside the application, where middleware refuses. A socket is closed before it is accepted."""
     if scope_type == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": answer.message[:100]})
+        await send({"type": "websocket.close", "code": 1008, "reason": close_reason(answer.message)})
         return
     body = answer.body()
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **answer.headers}

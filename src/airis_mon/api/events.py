@@ -12,6 +12,7 @@ from litestar.response import Stream
 
 from airis_mon.api.auth import demand_socket
 from airis_mon.api.engine import Engine
+from airis_mon.api.errors import close_reason
 from airis_mon.api.given import Req, Streams, TheGiven
 from airis_mon.api.openapi import Doc
 from airis_mon.api.params import EVENT_NAMES, Query, query_of, whole
@@ -61,7 +62,7 @@ async def event_socket(socket: WebSocket[Any, Any, Any], given: TheGiven) -> Non
         query = Query(socket.scope["query_string"], (EVENT_NAMES, LAST_SEQ))
         heard = _heard(given.engine, given.streams, query[EVENT_NAMES], _last_seq(query), given.bounds.heartbeat_s)
     except InputError as error:
-        await socket.close(code=1008, reason=str(error)[:100])
+        await socket.close(code=1008, reason=close_reason(str(error)))
         return
     await _until_one_ends(asyncio.create_task(_tell(socket, heard)), asyncio.create_task(_until_gone(socket)))
 
