@@ -123,7 +123,7 @@ def test_births_beyond_the_room_are_refused_inside_one_batch():
     tracks.role[:] = Role.GAUGE
     samples = [(s, t, float(t)) for t in (1, 2, 3) for s in range(3)]
     got, out = run(tracks, new_families(1, 1), samples, room=2)
-    assert out.tally.tolist() == [4, 2, 0]
+    assert out.tally.tolist() == [6, 2, 0]
     assert {slot for slot, _, _ in got} == {PROVISIONAL, PROVISIONAL + 1}
     assert out.birth[:2, 0].tolist() == [0, 1]
 

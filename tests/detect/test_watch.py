@@ -78,12 +78,17 @@ class World:
 
 def test_a_gauge_is_watched_by_its_value_once_it_changes():
     world = World({"temp": MetricType.GAUGE})
-    assert world.feed(world.sid("temp"), [5, 5, 7, 7, 6]) == [
-        ("value", 2 * STEP, 7.0),
-        ("value", 3 * STEP, 7.0),
-        ("value", 4 * STEP, 6.0),
-    ]
-    assert world.bank.seeds == {0: (5.0, 0, STEP, 2)}
+    sid = world.sid("temp")
+    assert world.feed(sid, [5, 5, 5]) == []
+    assert world.feed(sid, [7, 7, 6], start=3 * STEP) == [("value", (3 + i) * STEP, v) for i, v in enumerate([7, 7, 6])]
+    assert world.bank.seeds == {0: (5.0, 0, 2 * STEP, 3)}
+
+
+@pytest.mark.parametrize("values", [[5, 7], [5, 5, 7]])
+def test_a_gauge_that_changes_early_is_watched_from_its_first_sample(values):
+    world = World({"temp": MetricType.GAUGE})
+    assert world.feed(world.sid("temp"), values) == [("value", i * STEP, v) for i, v in enumerate(values)]
+    assert world.bank.seeds == {}
 
 
 def test_a_constant_holds_no_slot_until_it_changes_and_then_its_past_is_known():
@@ -142,7 +147,7 @@ def test_an_untyped_series_that_only_rises_becomes_a_counter_by_behaviour():
 
 def test_an_untyped_series_that_falls_is_a_gauge_at_once():
     world = World()
-    assert world.feed(world.sid("load"), [1, 2, 1.5, 1.6])[0] == ("value", 2 * STEP, 1.5)
+    assert world.feed(world.sid("load"), [1, 2, 1.5, 1.6])[0] == ("value", STEP, 2.0)
 
 
 def test_an_untyped_series_that_rises_seldom_is_a_gauge():
@@ -199,7 +204,7 @@ def test_what_measures_nothing_is_skipped_unless_it_is_selected(name, labels, re
     assert world.feed(sid, [3, 2, 1]) == []
     assert world.reason(name, **labels) == reason
     forced = World(select=[f'{{"{name}"}}'])
-    assert forced.feed(forced.sid(name, **labels), [3, 2, 1]) == [("value", STEP, 2.0), ("value", 2 * STEP, 1.0)]
+    assert forced.feed(forced.sid(name, **labels), [3, 2, 1]) == [("value", i * STEP, 3.0 - i) for i in range(3)]
 
 
 def test_drop_wins_over_select_and_what_is_not_selected_is_skipped():
@@ -216,7 +221,7 @@ def test_beyond_max_signals_the_reason_is_the_limit_until_slots_come_back():
     sids = [world.sid("g", i=str(i)) for i in range(3)]
     for i, values in enumerate([(1, 1, 1), (2, 2, 2)]):
         got = world.route(*[(s, i * STEP, v) for s, v in zip(sids, values, strict=True)])
-    assert len(got) == 2
+    assert len(got) == 4
     assert world.reason("g", i="2") == "limit"
     assert world.watch.coverage().skipped == {"limit": 1}
     world.watch.evict(np.array(sids[:1], np.int32))
@@ -243,7 +248,7 @@ def test_a_new_series_borrows_from_like_ones_of_its_job():
     for job, instance in [("x", "a"), ("x", "b"), ("y", "c"), ("x", "d")]:
         world.feed(world.sid("g", job=job, instance=instance), [1, 2])
     assert world.bank.borrowed == {1: [0], 3: [0, 1]}
-    assert sorted(world.bank.seeds) == [0, 2]
+    assert world.bank.seeds == {}
 
 
 def test_a_long_constant_life_is_worth_more_than_borrowed_knowledge():
@@ -374,7 +379,7 @@ def test_a_summary_is_watched_by_rate_and_mean_and_its_quantiles_by_value():
     total, count, q = world.sid("gc_sum"), world.sid("gc_count"), world.sid("gc", quantile="0.5")
     world.route((total, 0, 0), (count, 0, 0), (q, 0, 1))
     got = world.route((total, STEP, 45), (count, STEP, 30), (q, STEP, 2))
-    assert got == [("rate", STEP, 2.0), ("mean", STEP, 1.5), ("value", STEP, 2.0)]
+    assert got == [("rate", STEP, 2.0), ("mean", STEP, 1.5), ("value", 0, 1.0), ("value", STEP, 2.0)]
 
 
 def test_untyped_sum_and_count_belong_together_and_a_count_alone_does_not():

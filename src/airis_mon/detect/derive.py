@@ -1,7 +1,8 @@
 """From raw samples to the signals that are judged: values, rates, and rate, mean and p99 of histograms.
 
 One kernel serves the live way and the recomputation of history, so both give the same numbers. It knows series by
-number and holds their state in columns; `watch.py` decides what each series is.
+number and holds their state in columns; `watch.py` decides what each series is. What happens to nearly every sample
+stands in the loop in full: handing its tuples to a function costs 200 ns, as numba counts references array by array.
 """
 
 from __future__ import annotations
@@ -39,20 +40,17 @@ def count_roles(sid: Ids, role: NDArray[np.int8]) -> tuple[int, int]:
 
 
 @kernel
-def route_samples(  # noqa: C901 - see below
+def route_samples(  # noqa: C901 - see the module
     sid: Ids, t: Times, value: Values, bits: NDArray[np.uint64], tracks: Tracks, families: Families, out: Out
 ) -> None:
     """Takes samples in order of arrival, writes the signals they complete and the slots these need.
 
     bits: the values' bit patterns, for the staleness marker. A sample not newer than its series' latest is left out.
     """
-    # What happens to nearly every sample stands here in full: handing these tuples to a function costs 200 ns, since
-    # numba counts the references of each array in them.
     for i in range(len(sid)):
         s = sid[i]
         role = tracks.role[s]
-        last = tracks.t[s]
-        if role <= 1 or t[i] <= last:
+        if role <= 1 or t[i] <= tracks.t[s]:
             continue
         x = value[i]
         if not np.isfinite(x):
@@ -86,13 +84,13 @@ def route_samples(  # noqa: C901 - see below
             before = tracks.v[s]
             if role == 5 and 0.5 * before < x < before:
                 _mistaken(s, t[i], x, tracks, out)
-            elif role == 2 or (t[i] - last <= GAP_MS and before == before):
+            elif role == 2 or (t[i] - tracks.t[s] <= GAP_MS and before == before):
                 if role != 2:
                     tracks.v[s] = x
                     # A counter that fell has restarted at zero.
-                    x = (x - before if x >= before else x) * 1000.0 / (t[i] - last)
+                    x = (x - before if x >= before else x) * 1000.0 / (t[i] - tracks.t[s])
                     if slot == NONE:
-                        slot = _rate_slot(out, x, t[i], s, 0, tracks.slot, tracks.n, tracks.t0, last)
+                        slot = _rate_slot(out, x, t[i], s, 0, tracks.slot, tracks.n, tracks.t0, tracks.t[s])
                 if slot >= 0:
                     k = out.tally[0]
                     out.slot[k] = slot
@@ -145,10 +143,17 @@ def _end(s: int, t: int, role: int, tracks: Tracks, families: Families) -> None:
 
 @kernel
 def _change(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
-    """The first change of a constant."""
-    tracks.slot[s] = _birth(out, s, 0, 0, tracks.n[s], tracks.t0[s], tracks.t[s], tracks.v[s], -1)
-    if tracks.slot[s] >= 0:
-        _emit(out, tracks.slot[s], t, x)
+    """The first change of a constant. One or two samples before it are handed on, more are told of as a constant."""
+    n = tracks.n[s]
+    slot = _birth(out, s, 0, 0, n if n > 2 else 0, tracks.t0[s], tracks.t[s], tracks.v[s], -1)
+    tracks.slot[s] = slot
+    if slot < 0:
+        return
+    if n == 2:
+        _emit(out, slot, tracks.t0[s], tracks.v[s])
+    if n <= 2:
+        _emit(out, slot, tracks.t[s], tracks.v[s])
+    _emit(out, slot, t, x)
 
 
 @kernel
@@ -170,8 +175,9 @@ def _try(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
     n = tracks.n[s]
     before = tracks.v[s]
     if n == 0 or np.isnan(before):
-        tracks.t0[s] = t if n == 0 else tracks.t0[s]
-        tracks.n[s] = n + 1
+        tracks.t0[s] = t
+        tracks.n[s] = 1
+        tracks.rises[s] = 0
         tracks.v[s] = x
         return
     if x == before and (n < TRIAL_SAMPLES or tracks.rises[s] == 0):
@@ -190,11 +196,9 @@ def _try(s: int, t: int, x: float, tracks: Tracks, out: Out) -> None:
             _emit(out, slot, t, rate)
     else:
         tracks.role[s] = 2
-        constant = n if tracks.rises[s] == 0 else 0
-        slot = _birth(out, s, 0, 0, constant, tracks.t0[s], tracks.t[s], before, -1)
-        tracks.slot[s] = slot
-        if slot >= 0:
-            _emit(out, slot, t, x)
+        if tracks.rises[s] > 0:
+            tracks.n[s] = 1  # only its latest sample is known
+        _change(s, t, x, tracks, out)
 
 
 @kernel

@@ -161,7 +161,7 @@ def new_families(families: int, members: int) -> Families:
 
 def new_out(samples: int, members: int, room: int) -> Out:
     """Room for everything that so many samples, `members` of them of families, may bring forth."""
-    cap = samples + (3 * RING - 1) * members
+    cap = 3 * samples + 3 * RING * members  # the pages of what isn't used are never touched
     births = min(cap, samples + 2 * members, max(room, 0) + samples)
     out = (np.empty(cap, np.int32), np.empty(cap, np.int64), np.empty(cap))
     return Out(*out, np.empty((births, 7), np.int64), np.empty(births), np.array([0, 0, room], np.int64))
