@@ -130,7 +130,9 @@ class DirectoryLock:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            raise _taken(self.path, file.read().strip()) from None
+            holder = file.read().strip()
+            file.close()
+            raise _taken(self.path, holder) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -147,6 +149,7 @@ class ClientPool:
         self.database = database
         self.settings = dict(settings)
         self.memory_bytes = memory_bytes
+        self._anchor: Client | None = None
         self._idle: queue.LifoQueue[Client | None] = queue.LifoQueue()
         self._writers: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(size):
@@ -161,19 +164,25 @@ class ClientPool:
             client = idle.get(timeout=_WAIT_S)
         except queue.Empty:
             raise StoreBusy(f"all connections to {self.address.place} are in use", 5.0) from None
-        keeps = True
+        keeps = (
+            False  # after an error: a connection may be lost, and chDB gives a failed query's output to the next one
+        )
         try:
             with self.translated():
                 if client is None:
                     client = self.connect(self.database)
                 yield client
-        except StoreBusy:
-            keeps = self.address.path is not None  # a lost connection is not lent again
-            raise
+            keeps = True
         finally:
             if client is not None and not keeps:
                 client.close()
             idle.put(client if keeps else None)
+
+    def anchor(self) -> Client:
+        """A client without a database, for the first contact. It stays: chDB ends with its last client."""
+        if self._anchor is None:
+            self._anchor = self.connect(None)
+        return self._anchor
 
     def connect(self, database: str | None) -> Client:
         """A new client. Its engine errors are ClickHouse's own: call it inside `translated()`."""
@@ -206,11 +215,15 @@ class ClientPool:
             raise StoreBusy(f"cannot hand samples to the store: {error.strerror}", 5.0) from None
 
     def close(self) -> None:
-        """Closes the clients that are not lent out; none may be lent again."""
+        """Closes the clients that are not lent out; the next call makes a new one."""
         for idle in (self._idle, self._writers):
-            while not idle.empty():
-                if (client := idle.get()) is not None:
+            for client in [idle.get() for _ in range(idle.qsize())]:
+                if client is not None:
                     client.close()
+                idle.put(None)
+        if self._anchor is not None:
+            self._anchor.close()
+            self._anchor = None
 
 
 def _connect_embedded(path: Path, database: str | None, settings: Mapping[str, Any], memory_bytes: int) -> Client:

@@ -60,24 +60,26 @@ class Rollups:
                 self._late.update(np.unique(late // HOUR_MS).tolist())
 
     def maintain(self, now: int) -> None:
-        """Builds the windows that have closed since the last call, at most `HOURS_AT_ONCE` hours of them."""
+        """Builds the windows that have closed since the last call, and late hours again; each at most 48 hours of them."""
         with self._building:
-            until = (now - GRACE_MS) // MINUTES_5_MS * MINUTES_5_MS
             since = self._begin()
             if since is None:
                 return
-            until = min(until, since // HOUR_MS * HOUR_MS + HOURS_AT_ONCE * HOUR_MS)
-            if until > since:
+            until = (now - GRACE_MS) // MINUTES_5_MS * MINUTES_5_MS
+            until = max(since, min(until, since // HOUR_MS * HOUR_MS + HOURS_AT_ONCE * HOUR_MS))
+            with self._lock:  # what is written from here on is late, for it may miss the building
+                self._built_to = until
+                late = sorted(self._late)
+                self._late = set(late[HOURS_AT_ONCE:])
+            try:
                 self._build(since, until)
-            with self._lock:
-                self._built_to = max(until, since)
-                late, self._late = sorted(self._late), set()
-            for n, hour in enumerate(late):
-                if n == HOURS_AT_ONCE:
-                    with self._lock:
-                        self._late.update(late[n:])
-                    break
-                self._build(hour * HOUR_MS, (hour + 1) * HOUR_MS)
+                for hour in late[:HOURS_AT_ONCE]:
+                    self._build(hour * HOUR_MS, min((hour + 1) * HOUR_MS, since))
+            except BaseException:
+                with self._lock:
+                    self._built_to = since
+                    self._late.update(late)
+                raise
 
     def rebuild(self, start: int, end: int) -> None:
         """Builds every window again that lies, even partly, within [start, end)."""

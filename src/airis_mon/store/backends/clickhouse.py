@@ -116,22 +116,15 @@ class ClickHouse:
             with self._clients.translated():
                 self._prepare()
         except BaseException:
-            if self._lock:
-                self._lock.release()
+            self.close()
             raise
 
     def _prepare(self) -> None:
-        first = self._clients.connect(None)
-        try:
-            found = first.command("SELECT count() FROM system.databases WHERE name = {name:String}", self._named())
-            if not int(str(found)):
-                first.command(
-                    fill(
-                        f"CREATE DATABASE IF NOT EXISTS {self.database} {{on_cluster}} ENGINE = Atomic", self._templates
-                    )
-                )
-        finally:
-            first.close()
+        first = self._clients.anchor()
+        found = first.command("SELECT count() FROM system.databases WHERE name = {name:String}", self._named())
+        if not int(str(found)):
+            create = f"CREATE DATABASE IF NOT EXISTS {self.database} {{on_cluster}} ENGINE = Atomic"
+            first.command(fill(create, self._templates))
         with self._clients.client(is_writer=True) as client:
             migrate(client, self._templates)
             self._adjust(client)
