@@ -163,6 +163,35 @@ def test_an_empty_file_is_an_empty_table(tmp_path, capsys):
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 0
 
 
+@pytest.mark.parametrize("is_by_series", [False, True])
+def test_entities_are_judged_as_a_whole_whatever_the_order_of_rows(tmp_path, is_by_series, capsys):
+    series = [(h, m, noisy(400, i)) for i, (h, m) in enumerate((h, m) for h in "ab" for m in ("cpu", "mem", "disk"))]
+    for host, _, values in series:
+        values[350:] += 60 * (host == "a")
+    rows = [(i, h, m, v[i]) for i in range(400) for h, m, v in series]
+    rows.sort(key=lambda r: r[1:3] if is_by_series else r[0])
+    path, out = tmp_path / "in.csv", tmp_path / "hosts.parquet"
+    path.write_text("timestamp,host,metric,value\n" + "\n".join(f"{300 * i},{h},{m},{v}" for i, h, m, v in rows) + "\n")
+    run(path, "--out", tmp_path / "out.parquet", "--entity", "host", "--entities-out", out, "--json")
+    table = pq.read_table(out)
+    assert table.column_names == ["timestamp", "entity", "score", "is_anomaly", "metrics"]
+    assert table.num_rows == 800
+    found = {r["entity"] for r in table.to_pylist()[-2:] if r["is_anomaly"]}
+    assert found == {"a"}
+    last = next(r for r in table.to_pylist()[-2:] if r["entity"] == "a")
+    assert set(last["metrics"]) <= {"cpu", "mem", "disk"}
+    assert json.loads(capsys.readouterr().out)["entities"]["rows"] == 800
+    run(path, "--out", tmp_path / "out.parquet", "--entity", "host", "--entities-out", tmp_path / "hosts.csv")
+    text = pyarrow.csv.read_csv(tmp_path / "hosts.csv")
+    assert text["metrics"].to_pylist()[-1] == ";".join(table["metrics"].to_pylist()[-1])
+
+
+@pytest.mark.parametrize("options", [["--entities-out", "x.csv"], ["--entity", "pod", "--entities-out", "x.csv"]])
+def test_half_a_wish_for_entities_is_wrong_use(long_file, tmp_path, options):
+    with pytest.raises(ConfigError, match="entit"):
+        run(long_file, "--out", tmp_path / "out.parquet", *options)
+
+
 def test_shared_work_gives_what_one_thread_gives():
     catalogue = Catalogue()
     sids = np.array([catalogue.intern(canonical([("__name__", f"m{i}")])) for i in range(7)], np.int32)
@@ -172,7 +201,7 @@ def test_shared_work_gives_what_one_thread_gives():
     alone.reserve(7)
     scores, bands = alone.update_with_bands(batch.sid, batch.t, batch.value)
     with ThreadPoolExecutor(3) as pool:
-        judged = detect.Judge(Record(), catalogue, pool, 3)(batch)
+        judged = detect.Judge([Record() for _ in range(3)], catalogue, pool)(batch)
     np.testing.assert_array_equal(judged.scores.score, scores.score)
     np.testing.assert_array_equal(judged.scores.feature, scores.feature)
     np.testing.assert_array_equal(judged.bands.upper, bands.upper)
@@ -210,7 +239,7 @@ def test_a_picture_keeps_every_extreme_and_every_mark(n):
     values[n // 2] = 9
     batch = Batch(np.full(n, sid, np.int32), np.arange(n), values)
     with ThreadPoolExecutor(1) as pool:
-        judged = detect.Judge(Record(), catalogue, pool, 1)(batch)
+        judged = detect.Judge([Record()], catalogue, pool)(batch)
     judged.scores.score[:] = 0
     judged.scores.score[n // 2] = 1
     summary = Summary()

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="CSV (also .gz, .zst) or Parquet")
     parser.add_argument("--wide", action="store_true", help="text columns are labels, each numeric column is a metric")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="where to write: .parquet or .csv")
+    parser.add_argument(
+        "--entity", metavar="LABEL", help="also judge what this label names, such as a host, as a whole"
+    )
+    parser.add_argument("--entities-out", type=Path, metavar="OUT2", help="where to write the entities' scores")
     parser.add_argument("--rates", action="store_true", help=f"judge counters ({', '.join(COUNTERS)}) by their rate")
     parser.add_argument("--zone", default="UTC", help="time zone of daily and weekly profiles (default UTC)")
     parser.add_argument("--skip-bad", action="store_true", help="leave bad rows out and count them")
@@ -48,55 +52,70 @@ def run(args: argparse.Namespace) -> int:
 
     Raises InputError for the file, ConfigError for an option.
     """
+    from airis_mon.cli.entities import EntityTable
     from airis_mon.cli.judged import Names, TableFile, judged_columns
     from airis_mon.cli.progress import Progress
     from airis_mon.cli.sketch import Summary
     from airis_mon.detect.detectors.record import Record
-    from airis_mon.errors import ConfigError
     from airis_mon.ingest.files import FileReader
     from airis_mon.series.catalogue import Catalogue
     from airis_mon.series.zone import zone
 
-    if args.out.exists() and args.file.exists() and args.out.samefile(args.file):
-        raise ConfigError(f"{args.out}: --out is the file that is read; give another name")
+    _check(args)
     start = time.monotonic()
     catalogue, summary = Catalogue(max_series=10_000_000), Summary()
-    bank = Record(zone=zone(args.zone))
-    workers = min(os.cpu_count() or 1, MAX_WORKERS)
+    hours = zone(args.zone)
+    banks = [Record(zone=hours) for _ in range(min(os.cpu_count() or 1, MAX_WORKERS))]
     with (
         TableFile(args.out) as out,
-        ThreadPoolExecutor(workers + 1) as pool,
+        ThreadPoolExecutor(len(banks) + 1) as pool,
         Progress(f"detect {args.file.name}", sys.stderr) as bar,
     ):
         reader = FileReader(args.file, catalogue, wide=args.wide, skip_bad=args.skip_bad)
-        judge = Judge(bank, catalogue, pool, workers, rates=args.rates)
+        judge = Judge(banks, catalogue, pool, rates=args.rates)
         names = Names(catalogue, reader.labels)
+        entities = EntityTable(catalogue, args.entity, reader.labels) if args.entities_out else None
         for batch in _read_ahead(reader, pool):
             judged = judge(batch)
             summary.add(judged, catalogue.size)
             summary.skipped += batch.refused
-            out.write(judged_columns(judged, names, bank.FEATURES))
+            out.write(judged_columns(judged, names, Record.FEATURES))
+            if entities:
+                entities.add(judged)
             bar.update(reader.fraction, f"{summary.values:,} values")
-    told = _told(args, summary, catalogue, bank.FEATURES, time.monotonic() - start)
+    if entities:
+        entities.write(args.entities_out)
+    told = _told(args, summary, catalogue, Record.FEATURES, time.monotonic() - start)
+    if entities:
+        told["entities"] = {"out": str(args.entities_out), "rows": entities.rows, "anomalies": entities.anomalies}
     print(json.dumps(told, ensure_ascii=False) if args.json else _table(told, summary))
     return 0
 
 
-class Judge:
-    """The detector over batches: a slot per series, the series shared among threads.
+def _check(args: argparse.Namespace) -> None:
+    from airis_mon.errors import ConfigError
 
-    A slot's samples stay in order and slots don't know each other, so the result is that of one thread.
+    if args.entities_out is not None and args.entity is None:
+        raise ConfigError("--entities-out needs --entity LABEL: the label whose values name the entities")
+    outs = [p for p in (args.out, args.entities_out) if p is not None]
+    if len({p.resolve() for p in (args.file, *outs)}) <= len(outs):
+        raise ConfigError("FILE, --out and --entities-out must be different files")
+
+
+class Judge:
+    """The detector over batches: one bank per thread, the series dealt out among them.
+
+    A slot's samples stay in order and slots don't know each other, so the result is that of one bank.
     """
 
     def __init__(
-        self, bank: Detector, catalogue: Catalogue, pool: ThreadPoolExecutor, workers: int, *, rates: bool = False
+        self, banks: Sequence[Detector], catalogue: Catalogue, pool: ThreadPoolExecutor, *, rates: bool = False
     ) -> None:
         import numpy as np
 
-        self._bank = bank
+        self._banks = banks
         self._catalogue = catalogue
         self._pool = pool
-        self._workers = workers
         self._rates = rates
         self._is_counter = np.zeros(0, np.bool_)
         self._last_t = np.zeros(0, np.int64)
@@ -109,25 +128,23 @@ class Judge:
         from airis_mon.cli.judged import Judged
         from airis_mon.detect.base import Bands, Scores
 
-        if (new := self._catalogue.size - self._bank.size) > 0:
-            self._bank.reserve(new)
         value = self._as_rates(batch) if self._rates else batch.value
-        shares = [np.flatnonzero(batch.sid % self._workers == w) for w in range(self._workers)]
-        shares = [rows for rows in shares if len(rows)]
-        parts = list(
-            self._pool.map(
-                lambda rows: self._bank.update_with_bands(batch.sid[rows], batch.t[rows], value[rows]), shares
-            )
-        )
-        n = len(batch)
+        n, dealt = len(batch), len(self._banks)
         score, onset, level = (np.empty(n, np.float32) for _ in range(3))
         scores = Scores(score, onset, level, np.empty(n, np.int8))
         bands = Bands(np.empty(n), np.empty(n), np.empty(n))
-        for rows, (some_scores, some_bands) in zip(shares, parts, strict=True):
+
+        def share(at: int) -> None:
+            bank, rows = self._banks[at], np.flatnonzero(batch.sid % dealt == at)
+            bank.reserve(max(0, self._catalogue.size // dealt + 1 - bank.size))
+            slot = batch.sid[rows] // dealt  # series that stand together keep neighbouring slots
+            some, some_bands = bank.update_with_bands(slot, batch.t[rows], value[rows])
             for name in ("score", "onset", "level", "feature"):
-                getattr(scores, name)[rows] = getattr(some_scores, name)
+                getattr(scores, name)[rows] = getattr(some, name)
             for name in ("expected", "lower", "upper"):
                 getattr(bands, name)[rows] = getattr(some_bands, name)
+
+        list(self._pool.map(share, range(dealt)))
         return Judged(batch.sid, batch.t, value, scores, bands)
 
     def _as_rates(self, batch: Batch) -> Any:
@@ -210,6 +227,9 @@ def _table(told: dict[str, Any], summary: Summary) -> str:
         + (f"; {told['skippedRows']:,} bad rows left out" if told["skippedRows"] else ""),
         f"{told['anomalies']:,} anomalies (score >= 0.8) in {told['anomalousSeries']:,} series",
     ]
+    if told.get("entities"):
+        of = told["entities"]
+        lines.append(f"{of['anomalies']:,} of {of['rows']:,} judgements of entities are anomalies -> {of['out']}")
     if told["top"]:
         head = ("score", "time", "value", "expected", "normal range", "series", "what fired")
         lines += ["", *_aligned([head, *(_cells(w) for w in told["top"])])]
