@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from airis_mon.series.encode import field, label_block, varint
 from airis_mon.series.labels import canonical
 from airis_mon.series.rawindex import RawIndex, find_or_add, same
-from airis_mon.series.wire import DONE, GROW_KEYS, GROW_ROWS, GROW_SYMBOLS, UNUSUAL, Walk1, Walk2, values
+from airis_mon.series.wire import DONE, GROW_KEYS, GROW_ROWS, GROW_SYMBOLS, UNUSUAL, Walk1, Walk2, count_fields, values
 
 
 def raw(data):
@@ -142,6 +142,13 @@ def test_what_is_unusual_is_left_to_protobuf(body):
     assert status == UNUSUAL
     assert met.position >= len(good)
     assert len(walk.index) == 0
+
+
+def test_fields_are_counted_up_to_the_first_broken_one():
+    whole = [field(1, b"abc"), b"\x10\xac\x02", b"\x19" + bytes(8), b"\x25" + bytes(4), field(900, b"")]
+    assert count_fields(raw(b"".join(whole))) == 5
+    assert count_fields(raw(b"".join(whole) + b"\x0a\x05")) == 5
+    assert count_fields(raw(b"")) == 0
 
 
 def test_version_2_keys_are_words_and_types_are_news_once():

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from airis_mon.errors import InputError
 from airis_mon.ingest.exponential import Exponential
 
+_WIDE = 150  # what an exponential histogram's two dictionaries weigh
+
 
 @dataclass(slots=True)
 class Total:
@@ -43,7 +45,8 @@ class Deltas:
     ) -> Total:
         """The histogram after a delta up to `t` (ns); it starts anew when its bounds change."""
         state = self._state(fp, t, 3 + len(buckets))
-        if state.bounds != bounds or state.buckets is None:
+        if state.buckets is None or state.bounds != bounds or len(state.buckets) != len(buckets):
+            self.used += 3 + len(buckets) - _size(state)
             state.bounds, state.buckets = bounds, [0] * len(buckets)
             state.total, state.count = 0.0, 0
         state.buckets = [a + b for a, b in zip(state.buckets, buckets, strict=True)]
@@ -53,8 +56,9 @@ class Deltas:
 
     def exponential(self, fp: int, t: int, count: int, total: float, delta: Exponential) -> tuple[Total, Exponential]:
         """The exponential histogram after a delta up to `t` (ns)."""
-        state = self._state(fp, t, 150)
+        state = self._state(fp, t, _WIDE)
         if state.exponential is None:
+            self.used += _WIDE - _size(state)
             state.exponential = Exponential(delta.scale)
         state.exponential.add(delta)
         state.total += total
@@ -71,7 +75,7 @@ class Deltas:
         if state is None:
             if self.used + size > self.room:
                 raise InputError(f"no room for more delta series, {self.room} numbers are kept; send cumulative ones")
-            self.used += size
+            self.used += 1
             state = self._totals[fp] = Total(t)
         elif t <= state.t:
             raise InputError("this delta is not newer than what was added up; it came late or twice")
@@ -81,5 +85,5 @@ class Deltas:
 
 def _size(state: Total) -> int:
     if state.exponential is not None:
-        return 150
+        return _WIDE
     return 1 if state.buckets is None else 3 + len(state.buckets)

@@ -1,6 +1,7 @@
 """Protobuf classes from small tables: nothing is generated, and only the fields that we read are declared.
 
-Strings and parts that are read rarely are declared as bytes, so that they stay raw until somebody looks inside.
+Texts and parts that are read rarely are declared as bytes: they stay raw until somebody looks inside. (A text of proto2
+that is not UTF-8 would silently be read as bytes.)
 """
 
 from __future__ import annotations

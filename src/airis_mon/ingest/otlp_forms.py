@@ -87,10 +87,10 @@ SCHEMA = {
     },
     "ValueAtQuantile": {"quantile": (1, "double"), "value": (2, "double")},
     "Resource": {"attributes": (1, "*KeyValue")},
-    "InstrumentationScope": {"name": (1, "string"), "version": (2, "string")},
-    "KeyValue": {"key": (1, "string"), "value": (2, "AnyValue")},
+    "InstrumentationScope": {"name": (1, "bytes"), "version": (2, "bytes")},
+    "KeyValue": {"key": (1, "bytes"), "value": (2, "AnyValue")},
     "AnyValue": {
-        "string_value": (1, "string"),
+        "string_value": (1, "bytes"),
         "bool_value": (2, "bool"),
         "int_value": (3, "int64"),
         "double_value": (4, "double"),
@@ -182,7 +182,7 @@ class Protobuf:
         """Name and version of a raw scope."""
         scope = _parsed("InstrumentationScope", raw)
         try:
-            return scope.name, scope.version
+            return scope.name.decode(), scope.version.decode()
         except UnicodeDecodeError:
             raise InputError("the scope's name is not UTF-8") from None
 
@@ -201,19 +201,21 @@ def _parsed(message: str, raw: bytes) -> Any:
 
 def _pair(pair: Any) -> tuple[str, Any]:
     try:
-        return pair.key, _value(pair.value)
+        return pair.key.decode(), _value(pair.value)
     except UnicodeDecodeError:
         raise InputError("an attribute is not UTF-8") from None
 
 
 def _value(any_value: Any) -> Any:
-    for name in ("string_value", "bool_value", "int_value", "double_value"):
+    if any_value.HasField("string_value"):
+        return any_value.string_value.decode()
+    for name in ("bool_value", "int_value", "double_value"):
         if any_value.HasField(name):
             return getattr(any_value, name)
     if any_value.HasField("array_value"):
         return [_value(v) for v in any_value.array_value.values]
     if any_value.HasField("kvlist_value"):
-        return {v.key: _value(v.value) for v in any_value.kvlist_value.values}
+        return {v.key.decode(): _value(v.value) for v in any_value.kvlist_value.values}
     return base64.b64encode(any_value.bytes_value).decode() if any_value.HasField("bytes_value") else ""
 
 

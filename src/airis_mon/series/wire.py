@@ -157,6 +157,25 @@ class Walk2(Walk1):
 
 
 @bare
+def count_fields(b: Bytes) -> int:
+    """How many top-level fields a message has, up to the first that is broken: asked before objects are made of it."""
+    at = n = 0
+    while at < len(b):
+        at, tag = _varint(b, at, len(b))
+        kind = tag & 7
+        if at >= 0 and kind == 0:
+            at, _ = _varint(b, at, len(b))
+        elif at >= 0 and kind == 2:
+            _, at = _length(b, at, len(b))
+        elif at >= 0:
+            at += 8 if kind == 1 else 4
+        if at < 0:
+            break
+        n += 1
+    return n
+
+
+@bare
 def _length(b: Bytes, at: int, end: int) -> tuple[int, int]:
     """(first byte after a length, first byte after what it measures), or (-1, -1) when that is not inside b[:end]."""
     value = 0

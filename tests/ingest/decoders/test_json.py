@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airis_mon.errors import InputError
+from airis_mon.errors import InputError, TooLarge
 from airis_mon.ingest.decoders.json import Json
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import series_name
@@ -143,6 +143,12 @@ def test_series_beyond_the_limit_are_refused():
     rows, batch = decode(items, Json(Catalogue(max_series=2)))
     assert (len(rows), batch.refused) == (2, 1)
     assert "limits.max_series" in batch.refusals[0].reason
+
+
+@pytest.mark.parametrize("value", [1, "one"])
+def test_more_metrics_than_allowed_are_too_large(value):
+    with pytest.raises(TooLarge, match="3 metrics are more than 2"):
+        decode([{"metricName": "a", "value": value}] * 3, Json(Catalogue(), max_items=2))
 
 
 def test_evicted_series_are_learned_anew():

@@ -236,6 +236,11 @@ def test_delta_histograms_are_added_up_and_start_anew_with_new_bounds():
     found = send(1, [1, 2], [1.0])
     assert found == {'h_bucket{le="1"}': 2.0, 'h_bucket{le="+Inf"}': 6.0, "h_sum": 2.0, "h_count": 6.0}
     assert send(2, [1, 1, 1], [1.0, 2.0])["h_count"] == 3.0
+    assert send(3, [], [])["h_count"] == 0.0
+    assert send(4, [5], [])["h_count"] == 5.0
+    assert decoder.deltas.used == 3 + 1
+    decoder.deltas.keep(lambda fp: True)
+    assert decoder.deltas.used == 3 + 1
 
 
 def test_a_histogram_without_sum_or_buckets_has_none():
@@ -388,6 +393,17 @@ def test_a_bad_point_is_refused_by_path_and_the_others_kept(metric, path, reason
     assert reason in batch.refusals[0].reason
 
 
+def test_bytes_that_are_not_utf8_refuse_their_points_only():
+    good = request(gauge("good", number(1.0))).SerializeToString()
+    for text in (b"name", b"key", b"value"):
+        bad = request(gauge("name", number(1.0, key="value"))).SerializeToString().replace(text, b"\xff" * len(text))
+        decoder = Otlp(Catalogue())
+        batch = decoder.decode(bad + good, PROTOBUF, NOW)
+        assert rows(decoder, batch) == {"good": 1.0}
+        assert batch.refused == 1
+        assert "not UTF-8" in batch.refusals[0].reason
+
+
 def test_json_takes_enum_names_numbers_as_text_and_unknown_fields():
     body = {
         "resourceMetrics": [
@@ -440,9 +456,15 @@ def test_bodies_that_cannot_be_read_are_refused_as_a_whole(body, form, words):
         Otlp(Catalogue()).decode(body, form, NOW)
 
 
-def test_more_points_than_allowed_are_too_large():
-    with pytest.raises(TooLarge, match="3 data points"):
-        take(request(gauge("g", number(1.0), number(2.0), number(3.0))), Otlp(Catalogue(), max_points=2))
+def test_more_than_allowed_is_too_large():
+    sent = request(gauge("g", number(1.0), number(2.0), number(3.0)))
+    assert len(take(sent, Otlp(Catalogue(), max_items=6))[1]) == 3
+    with pytest.raises(TooLarge, match="more than 5 metrics and data points"):
+        take(sent, Otlp(Catalogue(), max_items=5))
+    with pytest.raises(TooLarge, match="more than 5 metrics and data points"):
+        Otlp(Catalogue(), max_items=5).decode(field(1, b"") * 9, PROTOBUF, NOW)
+    with pytest.raises(TooLarge, match="the limit is 10"):
+        take(sent, Otlp(Catalogue(), max_bytes=10))
 
 
 def test_what_is_cached_is_bounded():

@@ -166,6 +166,19 @@ def test_more_samples_than_allowed_are_too_large():
             decoder.decode(snap(series(CPU, sample(1, 1), sample(1, 2), sample(1, 3)) + extra))
 
 
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b"\x10\x01" + b"\x0a\x00" * 60_000,
+        b"\x10\x01" + field(1, field(1, b"x" * (5 << 20))),
+        b"\x1a\x00" * 60_000,
+    ],
+)
+def test_what_only_objects_can_read_is_limited(decoder, plain):
+    with pytest.raises(TooLarge, match="send smaller"):
+        decoder.decode(snap(plain))
+
+
 def test_a_request_that_fails_leaves_nothing_behind(decoder):
     with pytest.raises(InputError, match="broken at byte"):
         decoder.decode(snap(series(CPU, sample(1, 1)) + b"\x0a\x05"))

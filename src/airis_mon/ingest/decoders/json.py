@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from airis_mon.errors import InputError, Refusal
+from airis_mon.errors import InputError, Refusal, TooLarge
 from airis_mon.series.batch import MAX_REFUSALS, Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import METRIC, canonical
@@ -52,25 +52,35 @@ class Json:
     (`$[3].value`), the others are kept. Other fields are ignored.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, *, max_items: int = 400_000) -> None:
         self.catalogue = catalogue
+        self.max_items = max_items
         self._sids: dict[tuple[str, bytes, str | None], int] = {}  # by what stands in the body
         self._epoch = catalogue.epoch
 
     def decode(self, body: bytes, content_type: str = "", now_ms: int = 0) -> Batch:  # noqa: ARG002  one dialect
-        """The metrics of a body. Raises InputError when it is no JSON of this kind, with the byte's offset."""
+        """The metrics of a body.
+
+        Raises InputError when it is no JSON of this kind, with the byte's offset; TooLarge for more than `max_items`.
+        """
         with self.catalogue.lock:
             if self._epoch != self.catalogue.epoch or len(self._sids) > 2 * self.catalogue.max_series:
                 self._sids.clear()
                 self._epoch = self.catalogue.epoch
             try:
-                return self._fast(_MANY.decode(body), now_ms)
+                metrics = _MANY.decode(body)
+                self._check_count(len(metrics))
+                return self._fast(metrics, now_ms)
             except (msgspec.ValidationError, UnicodeDecodeError, _Refused):
                 return self._one_by_one(body, now_ms)
             except msgspec.DecodeError as error:
                 raise InputError(f"the body cannot be read: {error}") from None
             except RecursionError:
                 raise InputError("the body is nested too deeply") from None
+
+    def _check_count(self, items: int) -> None:
+        if items > self.max_items:
+            raise TooLarge(f"{items} metrics are more than {self.max_items}; send smaller arrays")
 
     def _fast(self, metrics: list[_Metric], now_ms: int) -> Batch:
         """All metrics of an array. Raises _Refused for the first that cannot be used."""
@@ -93,6 +103,7 @@ class Json:
             raise InputError("the body is nested too deeply") from None
         if not is_array and not body.lstrip().startswith(b"{"):
             raise InputError("the body is neither a metric nor an array of metrics")
+        self._check_count(len(raws))
         rows: list[tuple[int, int, float]] = []
         refusals: list[Refusal] = []
         refused = 0

@@ -60,13 +60,15 @@ class Otlp:
         *,
         promoted: Sequence[str] = (),
         scope_labels: bool = False,
-        max_points: int = 1_000_000,
+        max_bytes: int = 16 << 20,
+        max_items: int = 200_000,
         delta_room: int = 2_000_000,
     ) -> None:
         self.catalogue = catalogue
         self.promoted = tuple(promoted)
         self.scope_labels = scope_labels
-        self.max_points = max_points
+        self.max_bytes = max_bytes
+        self.max_items = max_items
         self.deltas = Deltas(room=delta_room)
         self._protobuf, self._json = Protobuf(), JsonForm()
         self._families: dict[Hashable, _Family] = {}
@@ -77,27 +79,21 @@ class Otlp:
     def decode(self, body: bytes, content_type: str = "", now_ms: int = 0) -> Batch:
         """The samples of an `ExportMetricsServiceRequest`; `refused` counts data points, for the partial success.
 
-        Raises InputError when the body cannot be read, TooLarge for more than `max_points` data points.
+        Raises InputError when the body cannot be read; TooLarge beyond `max_bytes` or `max_items` (resources, scopes,
+        metrics and data points together). Then nothing was taken.
         """
+        if len(body) > self.max_bytes:
+            raise TooLarge(f"the request is {len(body)} bytes, the limit is {self.max_bytes}; send smaller ones")
         form: Form = self._json if "json" in content_type.lower() else self._protobuf
         request = form.request(body)
-        self._count(request)
+        if _items(request, self.max_items) > self.max_items:
+            raise TooLarge(f"the request holds more than {self.max_items} metrics and data points; send smaller ones")
         with self.catalogue.lock:
             self._sync()
             out = _Out(now_ms)
             for i, resource in enumerate(request.resource_metrics):
                 self._resource(form, resource, i, out)
             return out.batch()
-
-    def _count(self, request: Any) -> None:
-        points = 0
-        for resource in request.resource_metrics:
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    kind = _kind(metric)
-                    points += len(getattr(metric, kind).data_points) if kind else 0
-        if points > self.max_points:
-            raise TooLarge(f"{points} data points are more than {self.max_points}; send smaller requests")
 
     def _sync(self) -> None:
         if self._epoch != self.catalogue.epoch:  # sids were taken back
@@ -399,6 +395,23 @@ def _add_histogram(
 def _end(family: _Family, key: Key, t: int, out: _Out) -> None:
     for sid in family.parts.get(key, {}).values():
         out.add(sid, t, float(STALE))
+
+
+def _items(request: Any, enough: int) -> int:
+    """Resources, scopes, metrics and data points of a request together; counted no further than just past `enough`."""
+    n = 0
+    for resource in request.resource_metrics:
+        n += 1
+        for scope in resource.scope_metrics:
+            n += 1 + len(scope.metrics)
+            for metric in scope.metrics:
+                kind = _kind(metric)
+                n += len(getattr(metric, kind).data_points) if kind else 0
+            if n > enough:
+                return n
+        if n > enough:
+            return n
+    return n
 
 
 def _kind(metric: Any) -> str:

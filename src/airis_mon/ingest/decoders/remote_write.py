@@ -24,7 +24,7 @@ from airis_mon.ingest.write_request import (
 from airis_mon.series.batch import MAX_REFUSALS
 from airis_mon.series.catalogue import Catalogue, take_types
 from airis_mon.series.labels import canonical
-from airis_mon.series.wire import DONE, GROW_KEYS, GROW_ROWS, GROW_SYMBOLS, Counts, Walk1, Walk2, values
+from airis_mon.series.wire import DONE, GROW_KEYS, GROW_ROWS, GROW_SYMBOLS, Counts, Walk1, Walk2, count_fields, values
 
 V1 = "prometheus.WriteRequest"
 V2 = "io.prometheus.write.v2.Request"
@@ -32,6 +32,8 @@ _OTHERS = {  # none of them begins a valid snappy block
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\xff\x06\x00\x00sNaPpY": "snappy in the framed format",
 }
+MAX_OBJECT_BYTES, MAX_OBJECTS = 4 << 20, 50_000
+"""So much is read by way of protobuf objects at most, which cost a hundred times the memory and time of the walk."""
 HISTOGRAM = "native histograms are not supported; let the sender send classic histograms"
 
 
@@ -67,6 +69,7 @@ class RemoteWrite:
                 if status == DONE:
                     decoded, types = known.decoded(plain, met)
                 else:  # an unusual layout, or more new label sets than the index holds
+                    _check_size(plain, met)
                     decoded, types = self._objects(*known.parse(plain))
             except DecodeError:
                 raise InputError(f"this is no {message}: it is broken at byte {met.position} or later") from None
@@ -129,7 +132,7 @@ class _Known1:
         try:
             types = self._types(plain, met)
             found = [self._pairs(key) for key in range(self._resolved, len(self._walk.index))]
-        except DecodeError:
+        except (DecodeError, TooLarge):
             self._walk.index.truncate(self._resolved)
             raise
         self._resolve(found)
@@ -140,6 +143,8 @@ class _Known1:
         return parse1(plain)
 
     def _types(self, plain: bytes, met: Counts) -> Types:
+        if met.metadata > MAX_OBJECTS:
+            raise TooLarge(f"{met.metadata} entries of metadata are more than {MAX_OBJECTS}; send smaller requests")
         return parse_families(plain) if met.metadata else []
 
     def _pairs(self, key: int) -> Pairs:
@@ -201,6 +206,15 @@ class _Known2(_Known1):
         metrics = catalogue.metric[self._sid[typed]]
         news = set(zip(metrics.tolist(), self._walk.kind[typed].tolist(), strict=True))
         return [(catalogue.metrics[metric], metric_type(kind)) for metric, kind in sorted(news)]
+
+
+def _check_size(plain: bytes, met: Counts) -> None:
+    fields = count_fields(np.frombuffer(plain, np.uint8))
+    if len(plain) > MAX_OBJECT_BYTES or fields > MAX_OBJECTS:
+        raise TooLarge(
+            f"the request has an unusual layout at byte {met.position}; it may then have {MAX_OBJECT_BYTES} bytes and "
+            f"{MAX_OBJECTS} fields, it has {len(plain)} and {fields}: send smaller ones"
+        )
 
 
 def message_of(content_type: str) -> str:
