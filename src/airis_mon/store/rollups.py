@@ -60,7 +60,7 @@ class Rollups:
                 self._late.update(np.unique(late // HOUR_MS).tolist())
 
     def maintain(self, now: int) -> None:
-        """Builds the windows that have closed since the last call, and late hours again; each at most 48 hours of them."""
+        """Builds windows that have closed since the last call, late hours again: at most `HOURS_AT_ONCE` of each."""
         with self._building:
             since = self._begin()
             if since is None:
