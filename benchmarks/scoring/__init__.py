@@ -1,0 +1,1 @@
+"""How quality is scored: the rules of the public sets, chance, and resampling."""
