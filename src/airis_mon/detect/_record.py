@@ -68,6 +68,7 @@ from airis_mon.detect._rows import (
     PEAK,
     PROFILE_RATE,
     REARM_S,
+    REARM_STEPS,
     RW,
     RZ,
     SCORE,
@@ -380,7 +381,7 @@ def _learn_peak(b: Array, s: Array, settings: Array) -> None:
         here = s[MASK * L + i] > 0
         total = s[TOTAL * L + i]
         age = NIL if total > 0 else b[AGE * L + i] + s[DT * L + i]
-        again = age > max(settings[REARM_S], np.float32(100) * s[STEPS * L + i])
+        again = age > max(settings[REARM_S], settings[REARM_STEPS] * s[STEPS * L + i])
         peak = total if total > 0 else b[PEAK * L + i]
         b[PEAK * L + i] = (NIL if again else peak) if here else b[PEAK * L + i]
         b[AGE * L + i] = (NIL if again else age) if here else b[AGE * L + i]

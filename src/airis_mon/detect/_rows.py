@@ -84,6 +84,7 @@ LEVEL_LINE: Final = 7
 REARM_S: Final = 8
 STRETCH: Final = 9
 EPOCH_S: Final = 10
+REARM_STEPS: Final = 11
 
 # Constants. Means of 6, 24, 96 and 288 samples at 5 min were the best of the prototype on NAB; as seconds, with a
 # floor in samples for slower series, they score the same there (69.6 against 69.5) and mean the same at every pace.

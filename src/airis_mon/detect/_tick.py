@@ -109,11 +109,13 @@ def _open_bands(b: Array, s: Array) -> None:
 
 
 @kernel
-def _band(b: Array, s: Array, settings: Array, lane: int, good: bool, tb: Array, ts: Array, band: Array) -> None:
+def _band(
+    b: Array, s: Array, settings: Array, lane: int, good: bool, value: Real, tb: Array, ts: Array, band: Array
+) -> None:  # fmt: skip
     """Fills expected, lower, upper before the sample of a lane is learned; NaN where it is not judged.
 
-    The values on trial stand in the lanes of a copy, sixteen at a time. Where even the expected and the last value
-    alarm, the band is the expected value alone.
+    The values on trial stand in the lanes of a copy, sixteen at a time. The band is the run of values below the line
+    around the expected one or the calm value next to it, and never contradicts the score of the sample itself.
     """
     band[:] = np.nan
     if not good:
@@ -125,19 +127,41 @@ def _band(b: Array, s: Array, settings: Array, lane: int, good: bool, tb: Array,
     expected = np.float64(b[(MEAN + 1) * L + lane] if np.isnan(usual) else b[(MEAN + 3) * L + lane] + usual)
     lower, upper = -np.inf, np.inf
     if s[COUNT * L + lane] > settings[WARM]:
-        ts[X * L : (X + 1) * L] = expected
-        ts[X * L + 1] = b[LAST * L + lane]
-        first = _first_alarm(tb, ts, settings)
-        if first == 0 and ts[SCORE * L + 1] >= ALARM:
-            lower = upper = expected
-        else:
-            inside = np.float64(b[LAST * L + lane]) if first == 0 else expected
+        inside = _calm(tb, ts, settings, expected)
+        lower = upper = expected
+        if not np.isnan(inside):
             lower = _edge(tb, ts, settings, inside, -1.0)
             upper = _edge(tb, ts, settings, inside, 1.0)
     origin = np.float64(b[ORIGIN * L + lane])
-    band[0] = origin + min(max(expected, lower), upper)
-    band[1] = origin + lower
-    band[2] = origin + upper
+    middle = origin + min(max(expected, lower), upper)
+    lower += origin
+    upper += origin
+    if s[SCORE * L + lane] < ALARM:
+        lower, upper = min(lower, value), max(upper, value)
+    elif middle <= value <= upper:
+        upper = np.nextafter(value, -np.inf)
+    elif lower <= value < middle:
+        lower = np.nextafter(value, np.inf)
+    band[0] = min(max(middle, lower), upper)
+    band[1] = lower
+    band[2] = upper
+
+
+@kernel
+def _calm(tb: Array, ts: Array, settings: Array, expected: Real) -> Real:
+    """The value below the line nearest to the expected one, of that, the last one and others in the band; or NaN."""
+    low, high = np.float64(tb[LOW * L]), np.float64(tb[HIGH * L])
+    for i in range(L - 2):
+        ts[X * L + i] = low + (high - low) * i / (L - 3)
+    ts[X * L + L - 2] = tb[LAST * L]
+    ts[X * L + L - 1] = expected
+    _first_alarm(tb, ts, settings)
+    best = np.nan
+    for i in range(L):
+        x = np.float64(ts[X * L + i])
+        if ts[SCORE * L + i] < ALARM and not abs(best - expected) <= abs(x - expected):
+            best = x
+    return best
 
 
 @kernel
@@ -261,7 +285,7 @@ def tick(
             if banded and only_alarms and score[j] < ALARM:
                 bands[:, j] = np.nan
             elif banded:
-                _band(b, s, settings, lane, good, trial[: ROWS * L], trial[ROWS * L :], bands[:, j])
+                _band(b, s, settings, lane, good, value[j], trial[: ROWS * L], trial[ROWS * L :], bands[:, j])
         if found:
             learn(b, s, settings)
         first = end

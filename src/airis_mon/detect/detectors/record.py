@@ -40,7 +40,7 @@ class Record:
     points_s: every sample counts as that many seconds after the one before; 0 = by its time.
     excess: widths of the band outside it that give half a vote. decay: what is left of a vote a sample later.
     line, level_line: onset that maps to the score 0.8; level that maps to 0.4 (it tends to 0.8 and never reaches it).
-    rearm_s: least seconds after an alarm until an equal one is raised again; at least 100 samples too.
+    rearm_s, rearm_steps: after an alarm only a higher one is raised for so long, whichever is longer.
     stretch: a band grows by so many of its widths at most in one sample.
 
     >>> import numpy as np
@@ -81,16 +81,18 @@ class Record:
         line: float = 0.6,
         level_line: float = 10.0,
         rearm_s: float = 7200.0,
-        stretch: float = 1.0,
+        rearm_steps: float = 100.0,
+        stretch: float = 0.5,
         epoch_s: float = 604_800.0,
     ) -> None:
         if not 0 < decay < 1 or min(excess, line, level_line, stretch, epoch_s) <= 0:
             raise ConfigError("record: decay lies between 0 and 1; excess, lines, stretch and epoch_s are above 0")
-        if min(points_s, warm, ease, maturity, rearm_s) < 0:
-            raise ConfigError("record: points_s, warm, ease, maturity and rearm_s are 0 or more")
+        if min(points_s, warm, ease, maturity, rearm_s, rearm_steps) < 0:
+            raise ConfigError("record: points_s, warm, ease, maturity and re-arming are 0 or more")
         self._zone = zone or zone_of("UTC")
         self._settings = np.array(
-            [points_s, warm, ease, maturity, excess, decay, line, level_line, rearm_s, stretch, epoch_s], np.float32
+            [points_s, warm, ease, maturity, excess, decay, line, level_line, rearm_s, stretch, epoch_s, rearm_steps],
+            np.float32,
         )
         self._size = 0
         self._epoch = 1
@@ -124,8 +126,8 @@ class Record:
     def update(self, slot: Ids, t: Times, value: Values) -> Scores:
         """Scores each sample against what its slot knew before it, then learns it.
 
-        Fastest when slots rise by one, as series of one scrape do; slots apart cost about 5 times as much.
-        A value beyond 1e30 counts as a gap.
+        Fastest when neighbouring slots come together, as series of one scrape do; samples in wild order are sorted
+        first, and a slot that comes alone costs as much as sixteen. A value beyond 1e30 counts as a gap.
         """
         return self._tick(slot, t, value, np.empty((3, 0)))
 
@@ -145,6 +147,11 @@ class Record:
     def _tick(self, slot: Ids, t: Times, value: Values, bands: Array, *, only_alarms: bool = False) -> Scores:
         slot, t = np.ascontiguousarray(slot, np.int32), np.ascontiguousarray(t, np.int64)
         value = np.ascontiguousarray(value, np.float64)
+        if bands.shape[1] == 0 and (order := _by_block(slot)) is not None:
+            sorted_out = self._tick(slot[order], t[order], value[order], bands)
+            back = np.empty_like(order)
+            back[order] = np.arange(len(order))
+            return Scores(*(getattr(sorted_out, name)[back] for name in Scores.__slots__))
         n = len(slot)
         out = Scores(np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.int8))
         with self._lock:
@@ -261,6 +268,16 @@ class Record:
                     resettle(self._take(np.array([i])), float(value[j]), int(self._zone.hour_of_day(t[j : j + 1])[0])),
                 )
                 self._lent.discard(i)
+
+
+def _by_block(slot: Ids) -> NDArray[np.intp] | None:
+    """An order that brings neighbours together where they lie far apart; samples of a slot keep theirs."""
+    block = slot // rows.L
+    if len(slot) < 256 or np.count_nonzero(block[1:] != block[:-1]) * 4 < len(slot):
+        return None
+    order = np.argsort(slot, kind="stable")
+    apart = np.count_nonzero(block[order][1:] != block[order][:-1])
+    return order if apart * 2 < np.count_nonzero(block[1:] != block[:-1]) else None
 
 
 def _columns(n: int) -> State:
