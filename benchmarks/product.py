@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.payload import requests, world
 from benchmarks.peers import on_core
 from benchmarks.sender import Sender
+from benchmarks.usage import settle
 from tools import servers
 
 KERNELS = Path(tempfile.gettempdir()) / "airis-mon-bench-kernels"
@@ -42,3 +43,4 @@ def warm() -> None:
     w = world(1000, steps, int(time.time() * 1000), planted=0.01)
     with servers.folder() as data, started(data) as it:
         Sender(it.url + WRITE, requests(w, 1, 2000)).send(seconds=60)
+        settle(it.pid, 120)

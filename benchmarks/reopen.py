@@ -43,15 +43,15 @@ def _parts(client: Any) -> dict[str, dict[str, int]]:
 
 
 def _samples(client: Any, start: int, end: int, file: str) -> int:
-    columns = client.query_np(
+    raw = client.raw_query(
         "SELECT fp, toUnixTimestamp64Milli(ts), reinterpretAsUInt64(value) FROM samples WHERE ts BETWEEN"
         " fromUnixTimestamp64Milli({s:Int64}, 'UTC') AND fromUnixTimestamp64Milli({e:Int64}, 'UTC')",
         parameters={"s": start, "e": end},
-        column_oriented=True,
+        fmt="RowBinary",
     )
-    fp, t, bits = (np.asarray(c) for c in columns) if len(columns) else (np.empty(0, np.uint64),) * 3
-    np.savez(file, fp=fp.astype(np.uint64), t=t.astype(np.int64), bits=bits.astype(np.uint64))
-    return len(fp)
+    rows = np.frombuffer(raw, [("fp", "<u8"), ("t", "<i8"), ("bits", "<u8")])
+    np.savez(file, fp=rows["fp"], t=rows["t"], bits=rows["bits"])
+    return len(rows)
 
 
 def _anomalies(client: Any) -> dict[str, int]:
