@@ -51,9 +51,11 @@ class Sleeps:
 
     def __init__(self) -> None:
         self.asked: list[float] = []
+        self.now = 0.0
 
     async def __call__(self, seconds: float) -> None:
         self.asked.append(seconds)
+        self.now += seconds
         await asyncio.sleep(0)
 
 
@@ -71,7 +73,8 @@ def offer(writer: RemoteWriter, *values: float, t: int = 1000, metric: str = "ai
 
 def writer(receiver: Receiver, catalogue: Catalogue, **settings) -> RemoteWriter:
     settings = {"url": URL, "sleep": Sleeps(), "jitter": lambda: 1.0, "transport": receiver} | settings
-    return RemoteWriter(catalogue, **settings)
+    sleep = settings["sleep"]
+    return RemoteWriter(catalogue, clock=lambda: getattr(sleep, "now", 0.0), **settings)
 
 
 async def test_a_score_keeps_the_labels_of_its_series_and_names_it():

@@ -9,8 +9,9 @@ import asyncio
 import random
 import ssl
 import threading
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,7 @@ import numpy as np
 import structlog
 
 from airis_mon.errors import Permanent, Transient, UpstreamError
+from airis_mon.resilience.retry import Backoff, retried
 from airis_mon.series.batch import Ids, Times, Values, is_stale
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.encode import label_block, write_request
@@ -35,7 +37,8 @@ HEADERS = {
     "X-Prometheus-Remote-Write-Version": "0.1.0",
     "User-Agent": "airis-mon",
 }
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
+BACKOFF = Backoff(first_s=0.5, longest_s=30.0, attempts=1_000_000)
+"""Only `give_up_s` ends the trying: what waits is bounded, and a receiver may be away for minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class RemoteWriter:
         queue_samples: int = 1_000_000,
         batch_samples: int = 5_000,
         transport: httpx2.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -97,7 +101,7 @@ class RemoteWriter:
             trust_env=False,
             transport=transport,
         )
-        self._sleep, self._jitter = sleep, jitter
+        self._clock, self._sleep, self._jitter = clock, sleep, jitter
         self._lock = threading.Lock()
         self._queue: deque[Rows] = deque()
         self._waiting = 0
@@ -211,33 +215,28 @@ class RemoteWriter:
 
     async def _deliver(self, body: bytes, n: int) -> None:
         """One request, until it is taken, refused or given up."""
-        waited = 0.0
-        for wait_s in self._waits():
-            try:
-                await self._post(body)
-            except Permanent as e:
-                return self._failed("refused", n, e)
-            except Transient as e:
-                pause = wait_s if e.retry_after_s is None else e.retry_after_s + wait_s * 0.1
-                if waited + pause > self._give_up_s:
-                    return self._failed("gave_up", n, e)
-                if not self.last_error:
-                    log.warning("writeback.delayed", error=str(e), retry_s=round(pause, 1))
-                self.last_error = str(e)
-            else:
-                self.sent += n
-                self.last_error = ""
-                return None
-            waited += pause
-            await self._sleep(pause)
-        return None
+        try:
+            await retried(
+                lambda: self._post(body),
+                deadline_s=self._give_up_s,
+                clock=self._clock,
+                backoff=BACKOFF,
+                sleep=self._sleep,
+                chance=self._jitter,
+                note=self._delayed,
+            )
+        except Permanent as e:
+            self._failed("refused", n, e)
+        except Transient as e:
+            self._failed("gave_up", n, e)
+        else:
+            self.sent += n
+            self.last_error = ""
 
-    def _waits(self) -> Iterator[float]:
-        """Pauses that double up to a limit, each between half and all of itself: senders must not march in step."""
-        wait_s = FIRST_WAIT_S
-        while True:
-            yield wait_s * (0.5 + 0.5 * self._jitter())
-            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+    def _delayed(self, error: Transient, _failure: int, wait_s: float) -> None:
+        if not self.last_error:
+            log.warning("writeback.delayed", error=str(error), retry_s=round(wait_s, 1))
+        self.last_error = str(error)
 
     def _failed(self, reason: str, n: int, error: UpstreamError) -> None:
         self.dropped[reason] += n
