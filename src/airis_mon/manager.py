@@ -28,9 +28,10 @@ SERVICES = ("analytics", "monitoring")
 class AIOpsManager:
     """One engine in this process.
 
-    config: a Settings tree, a mapping of dotted setting names to values (`{"server.port": 9000}`) over the defaults
-    and nothing else, or the path of a TOML file, over which the environment stands as it does for `serve`. enabled_services: "monitoring" collects from
-    this host and the configured sources; without it only what is pushed comes in.
+    config: a Settings tree; a mapping of dotted setting names to values (`{"server.port": 9000}`) over the defaults
+    and nothing else; or the path of a TOML file, over which the environment stands as it does for `serve`.
+    enabled_services: "monitoring" collects from this host and the configured sources; without it only what is pushed
+    comes in.
 
         manager = AIOpsManager(config={"data_dir": "/var/lib/airis"})
 
@@ -102,6 +103,8 @@ class AIOpsManager:
         """Commits and judges what is under way, saves the detector's state, closes the store."""
         if self._engine is None or self._engine.started_at is None:
             return
+        if self._mounted is not None:
+            self._mounted.close_streams()
         await self._engine.stop()
         await self.access.close()
         if self._listening is not None:

@@ -38,6 +38,9 @@ class MemoryStore:
     def close(self) -> None:
         pass
 
+    def warm(self, catalogue: Catalogue, batch: Batch) -> None:
+        pass
+
     def ping(self) -> None:
         if self.is_down:
             raise StoreBusy("the store is down", 0.01)
@@ -67,6 +70,10 @@ class MemoryStore:
 
     def samples(self, fps: Sequence[int], start: int, end: int, limit: int = 11_000_000) -> Columns:
         return self._columns(sorted(k for k in self.rows if k[0] in set(fps) and start <= k[1] <= end)[:limit])
+
+    def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:
+        last = {fp: t for fp, t in sorted(self.rows) if before - window < t <= before and (fps is None or fp in fps)}
+        return self._columns(list(last.items()))
 
     def scan(self, start: int, end: int, rows: int = 500_000) -> Iterator[Columns]:
         yield self._columns(sorted((k for k in self.rows if start < k[1] <= end), key=lambda k: k[1]))

@@ -55,7 +55,7 @@ class EventBus:
     def __init__(self, clock: Callable[[], int]) -> None:
         self.published = 0
         self._clock = clock
-        self._seq = itertools.count(1)
+        self._seq = itertools.count(clock())  # grows over restarts too: a listener that comes back misses nothing new
         self._past: deque[Event] = deque(maxlen=REPLAYED)
         self._subscriptions: set[Subscription] = set()
 

@@ -19,9 +19,11 @@ import structlog
 from airis_mon.app.bus import EventBus
 from airis_mon.app.detection import Detection
 from airis_mon.app.exposition import Exposition
+from airis_mon.app.ground import KernelCache
 from airis_mon.app.history import Curve, History
 from airis_mon.app.sources import Sources
 from airis_mon.app.vitals import Vitals
+from airis_mon.app.warm import warm_detect, warm_ingest
 from airis_mon.detect.coverage import Coverage
 from airis_mon.errors import NotFound, Refusal, StoreBusy, StoreError
 from airis_mon.events.anomaly import Anomaly
@@ -103,6 +105,7 @@ class Parts:
     limits: Limits
     clock: Callable[[], int]
     data_dir: Path
+    kernels: KernelCache
     idle_s: float = 86_400.0
     background: Sequence[Any] = ()  # what else has `start()` and `await stop()`, such as the write-back
 
@@ -119,6 +122,7 @@ class Engine:
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="airis-work")
         self._sources = Sources(self.accept, parts.cursors)
         self._tasks: list[asyncio.Task[None]] = []
+        self._ingest_is_warm = asyncio.Event()
         self._vitals = Vitals(self, parts.data_dir)
         self._exposition = Exposition(self)
 
@@ -179,6 +183,12 @@ class Engine:
     async def _open(self) -> None:
         await self._call(self.parts.store.open)
         await self._call(self._know_series)
+        warming = asyncio.create_task(self._warm(), name="warm")
+        self._tasks.append(warming)
+        if not self.parts.kernels.is_complete:
+            self.not_ready_reason = "compiling kernels, once after an install or upgrade: about a quarter of a minute"
+            log.info("kernels.compiling", note=self.not_ready_reason)
+            await self._ingest_is_warm.wait()
         self.parts.detection.start()
         for part in self.parts.background:
             part.start()
@@ -193,6 +203,15 @@ class Engine:
                 await self._open()
             except StoreError as error:
                 self.not_ready_reason = str(error)
+
+    async def _warm(self) -> None:
+        """Loads or compiles all kernels; samples are taken in as soon as those of their way are there."""
+        began = self.parts.clock()
+        catalogue, batches = await self._call(warm_ingest, self.parts.store)
+        self._ingest_is_warm.set()
+        await self._call(warm_detect, catalogue, batches)
+        self.parts.kernels.complete()
+        log.info("kernels.loaded", duration_ms=self.parts.clock() - began)
 
     def _know_series(self) -> None:
         since = self.parts.clock() - int(self.parts.idle_s * 1000)
@@ -225,7 +244,7 @@ class Engine:
         if not self.is_ready:
             raise StoreBusy(f"not ready: {self.not_ready_reason}", STORE_RETRY_S)
         decode, now = self.parts.decoders[kind].decode, self.parts.clock()
-        if len(body) > INLINE_BYTES:
+        if len(body) > INLINE_BYTES or not self._ingest_is_warm.is_set():
             batch = await self._call(decode, body, content_type, now)
         else:
             batch = decode(body, content_type, now)
@@ -248,6 +267,7 @@ class Engine:
     ) -> list[SeriesInfo]:
         """Stored series that match, ordered by fingerprint."""
         rows = await self._stored(self.parts.store.series, matchers, start, end, limit)
+        await self._recall([row.fp for row in rows])
         scores = self._scores()
         return [self._info(row.fp, row.labels, scores) for row in rows]
 
@@ -256,7 +276,17 @@ class Engine:
         sid = self.parts.catalogue.find(fp)
         if sid is None:
             raise NotFound(f"no series {hex_id(fp)}; GET /series lists what is known")
+        await self._recall([fp])
         return self._info(fp, self.parts.catalogue.labels(sid), self._scores())
+
+    async def _recall(self, fps: Sequence[int]) -> None:
+        """Fetches the latest sample of series that have had none since the start."""
+        catalogue, now = self.parts.catalogue, self.parts.clock()
+        sids = {fp: sid for fp in fps if (sid := catalogue.find(fp)) is not None and catalogue.last_t[sid] == NEVER}
+        if sids:
+            last = await self._stored(self.parts.store.last_samples, list(sids), now, int(self.parts.idle_s * 1000))
+            rows = np.array([sids[fp] for fp in last.fp.tolist()], np.int32)
+            catalogue.observe(Batch(rows, last.t, last.value))
 
     async def samples(self, fp: int, start: int, end: int, limit: int) -> Columns:
         """Raw samples of one series within [start, end]."""

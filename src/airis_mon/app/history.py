@@ -68,8 +68,8 @@ class History:
     def _slot(self, fp: int, kind: str | None) -> int:
         slots = {self.detection.watch.signal(s).kind: s for s in self.detection.watch.slots_of(fp)}
         if not slots or (kind is not None and kind not in slots):
-            known = f"; its signals: {', '.join(slots)}" if slots else ""
-            raise NotFound(f"series {hex_id(fp)} has no watched signal {kind or ''}{known}; see /series/coverage")
+            said = f"no signal {kind!r}, but {', '.join(slots)}" if slots else "no watched signal"
+            raise NotFound(f"series {hex_id(fp)} has {said}; GET /series/coverage says why")
         return slots[kind] if kind else next(iter(slots.values()))
 
     def _origin(self, slot: int, start: int) -> tuple[Record, State | None, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from airis_mon.act.writeback import RemoteWriter
 from airis_mon.app.bus import EventBus
 from airis_mon.app.detection import Detection, Make
 from airis_mon.app.engine import Engine, Parts
-from airis_mon.app.ground import local_zone, now_ms
+from airis_mon.app.ground import KernelCache, local_zone, now_ms
 from airis_mon.app.history import History
 from airis_mon.app.reporter import Reporter
 from airis_mon.config.sections import Section
@@ -106,6 +107,7 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
             limits=Limits(settings.limits.max_future_s, settings.store.retention_days * 86_400),
             clock=now_ms,
             data_dir=data_dir,
+            kernels=KernelCache(Path(os.environ.get("NUMBA_CACHE_DIR", data_dir))),
             background=_background(settings, catalogue, detection),
         )
     )

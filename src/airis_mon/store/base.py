@@ -52,6 +52,9 @@ class SeriesStore(Protocol):
     def close(self) -> None:
         """Ends all connections."""
 
+    def warm(self, catalogue: Catalogue, batch: Batch) -> None:
+        """Makes the first write as fast as later ones, on a batch that is not kept."""
+
     def ping(self) -> None:
         """Raises StoreBusy when the engine does not answer."""
 
@@ -71,6 +74,9 @@ class SeriesStore(Protocol):
 
     def samples(self, fps: Sequence[int], start: int, end: int, limit: int = 11_000_000) -> Columns:
         """Raw samples of some series within [start, end]."""
+
+    def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:
+        """The latest sample of each series within (before - window, before]; `fps` None = of all series."""
 
     def scan(self, start: int, end: int, rows: int = 500_000) -> Iterator[Columns]:
         """All samples with start < t <= end, in pieces of about `rows` that follow each other in time."""

@@ -1,0 +1,52 @@
+"""Compiles every kernel of the live path, or loads it from the cache, before the first sender waits for it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from airis_mon.detect.detectors.record import Record
+from airis_mon.detect.watch import Watch
+from airis_mon.ingest.decoders.remote_write import RemoteWrite
+from airis_mon.series.admit import Limits, admit
+from airis_mon.series.batch import Batch
+from airis_mon.series.catalogue import Catalogue
+from airis_mon.series.encode import label_block, write_request
+from airis_mon.series.labels import canonical
+from airis_mon.store.base import SeriesStore
+from airis_mon.store.seen import Seen
+
+V2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+EMPTY_V2 = b"\x00"
+"""An empty message, as snappy has it."""
+
+
+def warm_ingest(store: SeriesStore) -> tuple[Catalogue, list[Batch]]:
+    """Sends a few samples through a decoder and catalogue of its own up to the store, which keeps none of them.
+
+    Answers them for `warm_detect`.
+    """
+    catalogue = Catalogue()
+    decoder = RemoteWrite(catalogue)
+    plain = [{"__name__": name} for name in ("a", "b_total", "h_sum", "h_count")]
+    buckets = [{"__name__": "h_bucket", "le": le} for le in ("1", "+Inf")]
+    blocks = [label_block(canonical(labels.items())) for labels in (*plain, *buckets)]
+    sid = np.arange(len(blocks), dtype=np.int32)
+    decoder.decode(EMPTY_V2, V2, 0)
+    batches = []
+    for t in range(1, 4):
+        body = write_request(blocks, sid, np.full(len(sid), t * 1000, np.int64), np.full(len(sid), float(t)))
+        batch = admit(decoder.decode(body, "", 0), catalogue, t * 1000, Limits())
+        catalogue.observe(batch)
+        Seen(catalogue).due(batch)
+        store.warm(catalogue, batch)
+        batches.append(batch)
+    return catalogue, batches
+
+
+def warm_detect(catalogue: Catalogue, batches: list[Batch]) -> None:
+    """Judges these samples in a watch and bank of their own."""
+    bank = Record()
+    watch = Watch(catalogue, bank)
+    for batch in batches:
+        signals = watch.route(batch)
+        bank.update_with_bands(signals.slot, signals.t, signals.value, only_alarms=True)
