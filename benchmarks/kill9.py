@@ -76,8 +76,8 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         parts, anomalies = reopen.ask("parts", data), reopen.ask("anomalies", data)
         assert tally.acknowledged, "nothing was acknowledged, so nothing could be lost"
     return {
-        "workload": f"{rounds} kills {SECONDS[0]}-{SECONDS[1]} s after the first acknowledgement, {PER_REQUEST} samples "
-        f"x {CONNECTIONS} connections, compared by (series, time, bits) in a fresh process",
+        "workload": f"{rounds} kills {SECONDS[0]}-{SECONDS[1]} s after the first acknowledgement, {PER_REQUEST} "
+        f"samples x {CONNECTIONS} connections, compared by (series, time, bits) in a fresh process",
         "rounds": rounds,
         "acknowledged": tally.acknowledged,
         "acknowledged_but_missing": tally.missing,
