@@ -59,7 +59,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9_under_load(tmp_path: Path) -> No
         store.open()
         known = catalogue()
         fps = [int(known.fp[s]) for s in known]
-        found = store.samples(fps, START, START + 10**9)
+        found = store.samples(fps, START, START + 10**11)
         batches, counts = np.unique(np.floor(found.value).astype(int), return_counts=True)
         assert {r.fp for r in store.series()} == set(fps)
         store.close()
