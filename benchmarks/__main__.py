@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         began = time.perf_counter()
         try:
             results[part] = run(part, quick=args.quick)
+        except FileNotFoundError as error:
+            print(f"{part} left out: {error}", file=sys.stderr)
         except (RuntimeError, OSError, AssertionError, ImportError) as error:
             print(f"{part} failed: {error}", file=sys.stderr)
             failed = True
@@ -111,12 +113,15 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     for b in BARS:
         if b.part in results and (value := b.value(results[b.part])) is not None:
             shown = f"{short(value)}{b.unit and ' ' + b.unit}"
-            lines.append(f"{b.subject:44}{shown:>12}{short(b.bar):>10}{short(b.aim):>10}  {b.verdict(value)}")
+            row = f"{b.subject:44}{shown:>12}{short(b.bar):>10}{short(b.aim):>10}  {b.verdict(value)}"
+            lines.append(row.rstrip())
     return "\n".join(lines)
 
 
-def short(value: float) -> str:
-    """Three digits that a person reads: 1.23 M, 45.6k, 0.789."""
+def short(value: float | None) -> str:
+    """Three digits that a person reads: 1.23 M, 45.6k, 0.789; a dash for nothing."""
+    if value is None:
+        return "-"
     for limit, unit in ((1e6, " M"), (1e4, "k")):
         if abs(value) >= limit:
             return f"{value / (1e6 if unit == ' M' else 1e3):.3g}{unit}"

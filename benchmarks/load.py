@@ -39,12 +39,13 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         cells.append(cell(lambda: peers.victoria(0), streams, samples))
         if samples == SHAPES[0][0]:
             cells.append(cell(lambda: peers.prometheus(0), few, samples))
-    ours, victoria = cells[0], cells[1]
+    ours, victoria, prometheus = cells[:3]
     return {
         "workload": f"{SERIES} series, 15 s steps, {SHAPES[0][0]} samples x {SHAPES[0][1]} connections, one core each "
         "for server and sender, detection on, merges settled",
         "samples_per_cpu_s": ours["samples_per_cpu_s"],
         "ratio_to_victoria": ours["samples_per_cpu_s"] / victoria["samples_per_cpu_s"],
+        "ratio_to_prometheus": ours["samples_per_cpu_s"] / prometheus["samples_per_cpu_s"],
         "bytes_per_sample": ours["bytes_per_sample"]["samples"],
         "bytes_ratio_to_victoria": ours["bytes_per_sample"]["samples"] / victoria["bytes_per_sample"]["settled"],
         "cells": cells,

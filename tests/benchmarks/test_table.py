@@ -20,6 +20,7 @@ LESS = Bar("load", "a.b", "less", bar=2, aim=1, is_more_better=False)
         (LESS, 1, "aim met"),
         (LESS, 2, "bar met"),
         (LESS, 3, "MISSED by 50%"),
+        (Bar("load", "bytes", "no bar"), 7, ""),
         (Bar("kill9", "lost", "none", 0, 0, is_more_better=False), 7, "MISSED by 7"),
     ],
 )
