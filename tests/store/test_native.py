@@ -33,6 +33,13 @@ def test_an_answer_without_rows_has_no_columns() -> None:
     assert read(b"") == []
 
 
+def test_a_cut_answer_is_an_error_wherever_it_is_cut() -> None:
+    whole = block(2, [fixed("n", "UInt64", np.arange(2, dtype="<u8")), fixed("v", "Float64", np.ones(2))])
+    for size in range(1, len(whole)):
+        with pytest.raises((ValueError, IndexError)):
+            read(whole[:size])
+
+
 def test_a_column_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="'s' is of type String"):
         read(varint(1) + varint(1) + text("s") + text("String") + text("x"))

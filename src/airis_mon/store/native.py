@@ -72,7 +72,7 @@ def block(rows: int, columns: Sequence[bytes]) -> bytes:
 def read(data: bytes) -> list[Array]:
     """The columns of an answer in Native, its blocks joined; only numbers of fixed width.
 
-    An answer without rows may have no columns at all: []. Raises ValueError for another type or a cut answer.
+    An answer without rows may have no columns at all: []. Raises ValueError or IndexError when it is cut or damaged.
     """
     parts: list[list[Array]] = []
     at = 0

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from airis_mon.errors import ConfigError, TooLarge
+from airis_mon.errors import ConfigError, StoreBusy, TooLarge
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
@@ -271,7 +271,11 @@ class ClickHouse:
 
     def _numbers(self, sql: str, parameters: dict[str, Any]) -> list[Any]:
         with self._clients.client() as client:
-            return read(client.raw_query(sql, parameters | self._mine, fmt="Native"))
+            answer = client.raw_query(sql, parameters | self._mine, fmt="Native")
+        try:
+            return read(answer)
+        except (ValueError, IndexError):  # a server that fails midway writes its error into the answer
+            raise StoreBusy(f"the store at {self.address.place} broke off its answer", 1.0) from None
 
     def anomalies(
         self, fps: Sequence[int] | None, start: int, end: int, min_score: float = 0.0, limit: int = 1000
