@@ -31,6 +31,7 @@ from airis_mon.detect._rows import (
     EXCESS,
     FADE,
     FAST,
+    FAST_CLIP,
     FASTS,
     FEATURES,
     FIRST_WEEKLY,
@@ -58,10 +59,12 @@ from airis_mon.detect._rows import (
     MEAN_S,
     MEAN_STEPS,
     MEANS,
+    MOST_EARLY,
     NEAR_HIGH,
     NEAR_LOW,
     NEW,
     NIL,
+    OLD,
     ONE,
     ORIGIN,
     PASSED,
@@ -83,6 +86,7 @@ from airis_mon.detect._rows import (
     STEP,
     STEPS,
     STRETCH,
+    TAKEN,
     TINY,
     TOTAL,
     TRUST,
@@ -105,9 +109,10 @@ Array = NDArray[Any]
 
 
 @kernel
-def measure(b: Array, s: Array) -> None:
+def measure(b: Array, s: Array, settings: Array) -> None:
     """What the slots would know after the values X, and the features of X."""
     _pace(b, s)
+    _taken(b, s, settings)
     _means(b, s)
     _residuals(b, s)
     _features(b, s)
@@ -134,13 +139,25 @@ def _pace(b: Array, s: Array) -> None:
 
 
 @kernel
+def _taken(b: Array, s: Array, settings: Array) -> None:
+    """The value as far as the band of values will take it in: means and profiles learn no more of a giant either."""
+    for i in range(L):
+        x = s[X * L + i]
+        low = b[LOW * L + i]
+        high = b[HIGH * L + i]
+        most = settings[STRETCH] * (high - low)
+        known = s[COUNT * L + i] > OLD and most > 0
+        s[TAKEN * L + i] = min(max(x, low - most), high + most) if known else x
+
+
+@kernel
 def _means(b: Array, s: Array) -> None:
     """The four means. After a long silence they first move towards the present: their age alone is no anomaly."""
     for k in range(4):
         tau_s = np.float32(MEAN_S[k])
         steps = np.float32(MEAN_STEPS[k])
         for i in range(L):
-            x = s[X * L + i]
+            x = s[TAKEN * L + i]
             dt = s[DT * L + i]
             tau = max(tau_s, steps * s[STEPS * L + i])
             usual = b[DAY * L + i]
@@ -155,7 +172,7 @@ def _means(b: Array, s: Array) -> None:
 def _residuals(b: Array, s: Array) -> None:
     """Distances from the hour of the day and of the week, and the profiles after them; NaN = hour not seen."""
     for i in range(L):
-        x = s[X * L + i]
+        x = s[TAKEN * L + i]
         passed = s[PASSED * L + i]
         dev = x - s[(MEANS + 3) * L + i]
         spread = b[SPREAD * L + i]
@@ -217,9 +234,12 @@ def _level(b: Array, s: Array) -> None:
     for i in range(L):
         fast = b[FAST * L + i]
         level = b[LEVEL * L + i]
-        fast += (s[X * L + i] - b[DAY_LEVEL * L + i] - fast) * np.float32(1 / 3)
         size = b[LEVEL_SPREAD * L + i] + np.float32(0.002) * (b[HIGH * L + i] - b[LOW * L + i])
         size += FLOOR * abs(level + b[ORIGIN * L + i]) + TINY
+        x = s[X * L + i] - b[DAY_LEVEL * L + i]
+        far = FAST_CLIP * size
+        x = min(max(x, level - far), level + far) if s[COUNT * L + i] > LEVEL_YOUNG else x
+        fast += (x - fast) * np.float32(1 / 3)
         s[FASTS * L + i] = fast
         s[DISTANCE * L + i] = fast - level
         s[SIZE * L + i] = size
@@ -252,7 +272,8 @@ def _vote(b: Array, s: Array, settings: Array, k: int) -> None:
     """Feature k votes by how far it lies outside its band, in widths of the band.
 
     A slot that knows little needs more: by samples seen, and by time for features that need hours or days to settle.
-    A band that never opened says nothing, except for the value itself and its step.
+    The value and its step speak soonest: a newcomer's spike must be seen within minutes, at the price of some alarms
+    on its first day. A band that never opened says nothing, except for these two.
     """
     mature = settings[MATURITY] * np.float32(MATURE_S[k])
     weekly = FIRST_WEEKLY <= k <= LAST_WEEKLY
@@ -267,7 +288,8 @@ def _vote(b: Array, s: Array, settings: Array, k: int) -> None:
         floor = TINY + (FLOOR * abs(s[(MEANS + 3) * L + i] + b[ORIGIN * L + i]) if k == 0 else NIL)
         few = settings[EASE] / max(count, ONE)
         early = mature / (span + ONE)
-        need = settings[EXCESS] * (ONE + few * few + early * early) * (high - low + floor)
+        early = min(early, MOST_EARLY) if k < 2 else early * early
+        need = settings[EXCESS] * (ONE + few * few + early) * (high - low + floor)
         heard = count > settings[WARM] and (k < 2 or high > low) and (not weekly or span >= WEEKLY_VOTES_S)
         g = out / (out + need) if heard else NIL
         better = g > vote and g > s[BEST * L + i]
@@ -352,7 +374,7 @@ def _widen(b: Array, s: Array, settings: Array, k: int) -> None:
         low = b[(LOW + k) * L + i]
         high = b[(HIGH + k) * L + i]
         most = settings[STRETCH] * (high - low)
-        most = np.float32(np.inf) if s[COUNT * L + i] <= 100 or most <= 0 else most
+        most = np.float32(np.inf) if s[COUNT * L + i] <= OLD or most <= 0 else most
         b[(LOW + k) * L + i] = max(min(v, low), low - most) if here else low
         b[(HIGH + k) * L + i] = min(max(v, high), high + most) if here else high
 

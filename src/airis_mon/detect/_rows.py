@@ -68,7 +68,8 @@ FADE: Final = 28
 R: Final = 29  # residuals: hour of day, scaled, hour of week
 RZ: Final = 30
 RW: Final = 31
-F: Final = 32  # features of the sample
+TAKEN: Final = 32  # the value as far as it is learned
+F: Final = 33  # features of the sample
 NEW: Final = F + FEATURES  # votes with this sample's
 SCRATCH: Final = NEW + FEATURES
 
@@ -106,10 +107,27 @@ WEEK_S: Final = np.float32(600_000)
 WEEKLY_VOTES_S: Final = np.float32(700_000)
 FIRST_WEEKLY: Final = 8
 LAST_WEEKLY: Final = 10
-MATURE_S: Final = (0.0, 0.0, 7.2e3, 28.8e3, 86.4e3, 86.4e3, 86.4e3, 86.4e3, 604.8e3, 604.8e3, 604.8e3, 86.4e3, 86.4e3)
+MATURE_S: Final = (
+    28.8e3,
+    28.8e3,
+    7.2e3,
+    28.8e3,
+    86.4e3,
+    86.4e3,
+    86.4e3,
+    86.4e3,
+    604.8e3,
+    604.8e3,
+    604.8e3,
+    86.4e3,
+    86.4e3,
+)
+MOST_EARLY: Final = np.float32(8)
 GAP_STEPS: Final = np.float32(3)
 GAP_S: Final = np.float32(1800)
 CLIP: Final = np.float32(5)
+FAST_CLIP: Final = np.float32(100)
+OLD: Final = np.float32(100)
 LARGEST: Final = 1e30
 UNSEEN: Final = np.uint16(0x7FC0)
 """NaN in the 16 bits of a profile."""

@@ -167,7 +167,7 @@ def _calm(tb: Array, ts: Array, settings: Array, expected: Real) -> Real:
 @kernel
 def _first_alarm(tb: Array, ts: Array, settings: Array) -> int:
     """The first lane whose value would reach the line, L when none would."""
-    measure(tb, ts)
+    measure(tb, ts, settings)
     judge(tb, ts, settings)
     for i in range(L):
         if ts[SCORE * L + i] >= ALARM:
@@ -255,7 +255,7 @@ def tick(
     epoch: int, starts: Array, offsets: Array, settings: Array, slot: Array, t: Array, value: Array,
     score: Array, onset: Array, level: Array, feature: Array, bands: Array, only_alarms: bool,
 ) -> None:  # fmt: skip
-    """Scores and learns a batch, see `Record.update`; `bands` is (3, n), or (3, 0) where nobody asked."""
+    """Scores and learns a batch, as `Record.update` says; `bands` is (3, n), or (3, 0) where nobody asked."""
     s = np.zeros(SCRATCH * L, np.float32)
     s[DT * L : (DT + 1) * L] = 1
     bits = np.zeros(1, np.uint32)
@@ -271,7 +271,7 @@ def tick(
             slot, t, value, feature, bits,
         )  # fmt: skip
         if found:
-            measure(b, s)
+            measure(b, s, settings)
             if fresh:
                 _open_bands(b, s)
             judge(b, s, settings)
