@@ -215,8 +215,10 @@ class Engine:
 
     def _know_series(self) -> None:
         since = self.parts.clock() - int(self.parts.idle_s * 1000)
-        for row in self.parts.store.load_series(since):
+        rows = list(self.parts.store.load_series(since))
+        for row in rows:
             self.parts.catalogue.intern(row.labels)
+        self.parts.commit.remember(rows)
 
     async def _housekeeping(self) -> None:
         while True:
