@@ -40,25 +40,7 @@ from airis_mon.store.snapshots import Snapshots
 def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
     """The whole engine, nothing opened yet. Without `collect` only what is pushed comes in."""
     data_dir = Path(settings.data_dir)
-    catalogue = Catalogue(
-        max_series=settings.limits.max_series,
-        max_labels=settings.limits.max_labels,
-        max_label_bytes=settings.limits.max_label_bytes,
-    )
-    store = ClickHouse(
-        url=settings.store.url or str(data_dir / "store"),
-        retention_days=settings.store.retention_days,
-        memory_bytes=settings.store.memory_bytes,
-        durability=settings.store.durability,
-        history_days=settings.store.history_days,
-        cluster=settings.store.cluster or None,
-    )
-    bus = EventBus(now_ms)
-
-    def tell(found: list[Anomaly]) -> None:
-        for anomaly in found:
-            bus.publish("anomaly_detected", anomaly.payload)
-
+    catalogue, store, bus = _catalogue(settings), _store(settings), EventBus(now_ms)
     snapshots = Snapshots(
         data_dir / "snapshots",
         keep_all_ms=int(settings.detect.keep_snapshots_s * 1000),
@@ -69,31 +51,17 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
         _detectors(settings, catalogue),
         store,
         snapshots,
-        tell,
+        lambda found: _tell(bus, found),
         now_ms,
         snapshot_interval_s=settings.detect.snapshot_interval_s,
         retention_s=settings.store.retention_days * 86_400,
-    )
-
-    def committed(batch: Batch) -> None:
-        catalogue.observe(batch)
-        detection.feed(batch)
-
-    commit = GroupCommit(
-        store,
-        catalogue,
-        clock=time.monotonic,
-        on_commit=committed,
-        interval_s=settings.store.commit_interval_ms / 1000,
-        rows=settings.store.commit_rows,
-        queue_rows=settings.store.queue_rows,
     )
     cursors = Cursors(data_dir / "cursors.json")
     return Engine(
         Parts(
             catalogue=catalogue,
             store=store,
-            commit=commit,
+            commit=_commit(settings, catalogue, store, detection),
             detection=detection,
             history=History(detection, store, snapshots),
             bus=bus,
@@ -111,6 +79,44 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
             background=_background(settings, catalogue, detection),
         )
     )
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    of = settings.limits
+    return Catalogue(max_series=of.max_series, max_labels=of.max_labels, max_label_bytes=of.max_label_bytes)
+
+
+def _store(settings: Settings) -> ClickHouse:
+    of = settings.store
+    return ClickHouse(
+        url=of.url or str(Path(settings.data_dir) / "store"),
+        retention_days=of.retention_days,
+        memory_bytes=of.memory_bytes,
+        durability=of.durability,
+        history_days=of.history_days,
+        cluster=of.cluster or None,
+    )
+
+
+def _commit(settings: Settings, catalogue: Catalogue, store: ClickHouse, detection: Detection) -> GroupCommit:
+    def committed(batch: Batch) -> None:
+        catalogue.observe(batch)
+        detection.feed(batch)
+
+    return GroupCommit(
+        store,
+        catalogue,
+        clock=time.monotonic,
+        on_commit=committed,
+        interval_s=settings.store.commit_interval_ms / 1000,
+        rows=settings.store.commit_rows,
+        queue_rows=settings.store.queue_rows,
+    )
+
+
+def _tell(bus: EventBus, found: list[Anomaly]) -> None:
+    for anomaly in found:
+        bus.publish("anomaly_detected", anomaly.payload)
 
 
 def _detectors(settings: Settings, catalogue: Catalogue) -> Make:
