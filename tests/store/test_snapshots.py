@@ -42,7 +42,7 @@ def test_nearest_is_the_latest_not_after(tmp_path: Path) -> None:
 def test_thinning_keeps_all_then_one_an_hour_then_one_a_day(tmp_path: Path) -> None:
     kept = Snapshots(tmp_path)
     now = 10 * DAY_MS
-    times = [now - i * HOUR_MS // 2 for i in range(0, 24 * 2 * 4)]
+    times = [now - i * HOUR_MS // 2 for i in range(24 * 2 * 4)]
     for t in times:
         kept.save(t, {"hot": HOT})
     kept.thin(now, oldest=now - 3 * DAY_MS)
