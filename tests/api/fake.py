@@ -97,7 +97,7 @@ class FakeEngine:
         load = {"cpu": 12.5, "memory": 43.1, "disk": 61.0, "network": 0.4, "timestamp": T}
         return {"initialized": True, "started": True, "services": SERVICES, "systemMetrics": load, "timestamp": T}
 
-    def exposition(self) -> bytes:
+    async def exposition(self) -> bytes:
         return b"# TYPE airis_up gauge\nairis_up 1\n"
 
     async def ingest(self, kind: str, body: bytes, content_type: str) -> Receipt:

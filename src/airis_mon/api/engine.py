@@ -145,7 +145,7 @@ class Engine(Protocol):
     def status(self) -> Mapping[str, Any]:
         """What runs: the fields of `schemas.Status` by their names in JSON, both `timestamp` in ms."""
 
-    def exposition(self) -> bytes:
+    async def exposition(self) -> bytes:
         """Our own metrics in the text format."""
 
     async def ingest(self, kind: str, body: bytes, content_type: str) -> Receipt:

@@ -81,7 +81,7 @@ async def add_metrics(request: Req, given: TheGiven) -> Response[Stored | Stored
 @get("/metrics", media_type=_TEXT, opt={"doc": Doc(None, "airis_up 1\n", media="text/plain")})
 async def exposition(given: TheGiven) -> Response[bytes]:
     """Our own metrics in the Prometheus text format, with `aiops_anomaly_score` of every watched series."""
-    return Response(given.engine.exposition(), media_type=_TEXT)
+    return Response(await given.engine.exposition(), media_type=_TEXT)
 
 
 def media_of(request: Req) -> str:

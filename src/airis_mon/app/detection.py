@@ -251,6 +251,7 @@ class Detection:
             if self._stopping:
                 break
             self._judge(self._batch(columns), known)
+            self._judged_until = max(self._judged_until, int(columns.t.max(initial=0)))
             self._flush()
         self.is_catching_up = False
 

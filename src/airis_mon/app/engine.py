@@ -7,6 +7,8 @@ to a web framework: a mounted application never gets a lifespan.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -123,6 +125,7 @@ class Engine:
         self._sources = Sources(self.accept, parts.cursors)
         self._tasks: list[asyncio.Task[None]] = []
         self._ingest_is_warm = asyncio.Event()
+        self._is_open = False
         self._vitals = Vitals(self, parts.data_dir)
         self._exposition = Exposition(self)
 
@@ -145,7 +148,6 @@ class Engine:
 
     async def stop(self) -> None:
         """Stops collecting, commits and judges what is under way, writes a snapshot, closes the store."""
-        was_open = self.is_ready
         self.not_ready_reason = "stopping"
         await self._sources.stop()
         for task in self._tasks:
@@ -153,7 +155,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for part in reversed(self.parts.background):
             await part.stop()
-        if was_open:
+        if self._is_open:
             await self._call(self.parts.commit.close)
             await self._call(self.parts.detection.stop)
             await self._call(self.parts.store.close)
@@ -183,8 +185,9 @@ class Engine:
     async def _open(self) -> None:
         await self._call(self.parts.store.open)
         await self._call(self._know_series)
-        warming = asyncio.create_task(self._warm(), name="warm")
-        self._tasks.append(warming)
+        self._is_open = True
+        # A thread that ends with the process: nobody waits for kernels when it is told to stop meanwhile.
+        threading.Thread(target=self._warm, args=(asyncio.get_running_loop(),), name="airis-warm", daemon=True).start()
         if not self.parts.kernels.is_complete:
             self.not_ready_reason = "compiling kernels, once after an install or upgrade: about a quarter of a minute"
             log.info("kernels.compiling", note=self.not_ready_reason)
@@ -204,12 +207,13 @@ class Engine:
             except StoreError as error:
                 self.not_ready_reason = str(error)
 
-    async def _warm(self) -> None:
+    def _warm(self, loop: asyncio.AbstractEventLoop) -> None:
         """Loads or compiles all kernels; samples are taken in as soon as those of their way are there."""
         began = self.parts.clock()
-        catalogue, batches = await self._call(warm_ingest, self.parts.store)
-        self._ingest_is_warm.set()
-        await self._call(warm_detect, catalogue, batches)
+        catalogue, batches = warm_ingest(self.parts.store)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self._ingest_is_warm.set)
+        warm_detect(catalogue, batches)
         self.parts.kernels.complete()
         log.info("kernels.loaded", duration_ms=self.parts.clock() - began)
 
@@ -270,8 +274,7 @@ class Engine:
         """Stored series that match, ordered by fingerprint."""
         rows = await self._stored(self.parts.store.series, matchers, start, end, limit)
         await self._recall([row.fp for row in rows])
-        scores = self._scores()
-        return [self._info(row.fp, row.labels, scores) for row in rows]
+        return await self._call(self._infos, [(row.fp, row.labels) for row in rows])
 
     async def series_one(self, fp: int) -> SeriesInfo:
         """One series. Raises NotFound."""
@@ -279,7 +282,8 @@ class Engine:
         if sid is None:
             raise NotFound(f"no series {hex_id(fp)}; GET /series lists what is known")
         await self._recall([fp])
-        return self._info(fp, self.parts.catalogue.labels(sid), self._scores())
+        (info,) = await self._call(self._infos, [(fp, self.parts.catalogue.labels(sid))])
+        return info
 
     async def _recall(self, fps: Sequence[int]) -> None:
         """Fetches the latest sample of series that have had none since the start."""
@@ -337,9 +341,9 @@ class Engine:
         """The specification's flat status."""
         return self._vitals.status()
 
-    def exposition(self) -> bytes:
+    async def exposition(self) -> bytes:
         """Our own metrics and scores in the text format."""
-        return self._exposition.page()
+        return await self._call(self._exposition.page)
 
     async def store_size(self) -> tuple[int, int]:
         """(bytes on disk, stored samples)."""
@@ -359,9 +363,10 @@ class Engine:
     def _highest(self) -> Any:
         return self.parts.detection.peaks.highest(self.parts.clock(), self.parts.detection.bank.size)
 
-    def _scores(self) -> Any:
+    def _infos(self, series: Sequence[tuple[int, Labels]]) -> list[SeriesInfo]:
         with self.parts.detection.lock:
-            return self._highest()
+            scores = self._highest()
+            return [self._info(fp, labels, scores) for fp, labels in series]
 
     def _info(self, fp: int, labels: Labels, scores: Any) -> SeriesInfo:
         catalogue, watch = self.parts.catalogue, self.parts.detection.watch
