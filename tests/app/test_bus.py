@@ -16,14 +16,14 @@ async def test_a_subscriber_hears_only_the_names_it_asked_for() -> None:
         events.publish("model_trained", {})
         events.publish("anomaly_detected", {"n": 1})
         event = await anext(heard)
-    assert (event.name, event.payload, event.t, event.seq) == ("anomaly_detected", {"n": 1}, 1_000, 1_001)
+    assert (event.name, event.payload, event.t, event.seq) == ("anomaly_detected", {"n": 1}, 1_000, 2)
 
 
 async def test_a_listener_that_comes_back_gets_what_it_missed() -> None:
     events = bus()
     for n in range(3):
         events.publish("anomaly_detected", {"n": n})
-    with events.subscribe(last_seq=1_000) as heard:
+    with events.subscribe(last_seq=1) as heard:
         assert [(await anext(heard)).payload["n"] for _ in range(2)] == [1, 2]
 
 

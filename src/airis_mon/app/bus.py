@@ -50,12 +50,15 @@ class Subscription:
 
 
 class EventBus:
-    """Publishes to all subscriptions of this process and remembers the last `REPLAYED` events."""
+    """Publishes to all subscriptions of this process and remembers the last `REPLAYED` events.
 
-    def __init__(self, clock: Callable[[], int]) -> None:
+    first: `seq` of the first event; larger than any of an earlier process, it lets listeners of that one come back.
+    """
+
+    def __init__(self, clock: Callable[[], int], first: int = 1) -> None:
         self.published = 0
         self._clock = clock
-        self._seq = itertools.count(clock())  # grows over restarts too: a listener that comes back misses nothing new
+        self._seq = itertools.count(first)
         self._past: deque[Event] = deque(maxlen=REPLAYED)
         self._subscriptions: set[Subscription] = set()
 

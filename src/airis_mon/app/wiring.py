@@ -40,7 +40,7 @@ from airis_mon.store.snapshots import Snapshots
 def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
     """The whole engine, nothing opened yet. Without `collect` only what is pushed comes in."""
     data_dir = Path(settings.data_dir)
-    catalogue, store, bus = _catalogue(settings), _store(settings), EventBus(now_ms)
+    catalogue, store, bus = _catalogue(settings), _store(settings), EventBus(now_ms, first=now_ms())
     snapshots = Snapshots(
         data_dir / "snapshots",
         keep_all_ms=int(settings.detect.keep_snapshots_s * 1000),
