@@ -17,6 +17,7 @@ import structlog
 from numpy.typing import NDArray
 
 from airis_mon.app.peaks import Peaks
+from airis_mon.detect.arrange import arranged
 from airis_mon.detect.base import Bands, Scores, State
 from airis_mon.detect.detectors.record import PROFILES, Record
 from airis_mon.detect.watch import Signals, Watch
@@ -183,7 +184,7 @@ class Detection:
             return
         began = time.thread_time()
         with self.lock:
-            signals = self.watch.route(batch)
+            signals = self._arranged(self.watch.route(batch))
             scores, bands = self.bank.update_with_bands(signals.slot, signals.t, signals.value, only_alarms=True)
             self.peaks.add(signals.slot, signals.t, scores.score)
             found = self._anomalies(signals, scores, bands)
@@ -192,9 +193,14 @@ class Detection:
         self.counts.busy_s += time.thread_time() - began
         self._unsaved += [a for a in found if a.id not in known]
 
+    def _arranged(self, signals: Signals) -> Signals:
+        rows = arranged(signals.slot, self.bank.size)
+        return Signals(signals.slot[rows], signals.t[rows], signals.value[rows])
+
     def _anomalies(self, signals: Signals, scores: Scores, bands: Bands) -> list[Anomaly]:
         found = []
-        for i in np.flatnonzero(scores.score >= ALARM):
+        hits = np.flatnonzero(scores.score >= ALARM)
+        for i in hits[np.argsort(signals.t[hits], kind="stable")]:
             signal = self.watch.signal(int(signals.slot[i]))
             found.append(
                 Anomaly(
