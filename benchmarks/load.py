@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import peers, reopen
 from benchmarks.payload import STEP_MS, Request, requests, world
-from benchmarks.product import WRITE, product
+from benchmarks.product import WRITE, judged, product
 from benchmarks.sender import Sender
 from benchmarks.usage import cpu_s, peak_mib, pinned, rss_mib, settle, spin_ms, threads_s
 from tools import servers
@@ -24,6 +24,7 @@ SERIES = 10_000
 SHAPES = ((5_000, 16), (2_000, 50))
 """Samples per request, connections."""
 LIMIT_S = 100.0
+OURS = "AIRIS-MON"
 Start = Callable[[], AbstractContextManager[peers.Receiver]]
 
 
@@ -61,7 +62,7 @@ def _world(samples: int) -> Any:
 def airis(data: Path) -> Any:
     """AIRIS-MON with every default, on a data folder of its own."""
     with product(data, core=0) as it:
-        yield peers.Receiver("AIRIS-MON", it, it.url + WRITE, dict)
+        yield peers.Receiver(OURS, it, it.url + WRITE, dict)
 
 
 def cell(start: Start, streams: Sequence[Sequence[Request]], per_request: int) -> dict[str, Any]:
@@ -98,13 +99,16 @@ def _load(receiver: peers.Receiver, streams: Sequence[Sequence[Request]], per_re
         "rss_peak_mib": peak_mib(pid),
         "rss_after_mib": rss_mib(pid),
         "threads_cpu_s": threads_s(pid),
+        "detector": judged(receiver.server) if receiver.name == OURS else {},
         "bytes_per_sample": {k: v / total for k, v in receiver.disk().items()},
     }
 
 
 def _disk(data: Path, ours: dict[str, Any]) -> dict[str, float]:
-    """Bytes per sample sent, by table; asserts that every acknowledged sample is there."""
+    """Bytes per sample sent, by table; asserts that every acknowledged sample is there and was judged."""
     parts = reopen.ask("parts", data)
     stored = parts["samples"]["rows"]
     assert stored >= ours["total_samples"], f"{ours['total_samples']} acknowledged, {stored} stored"
+    seen = ours["detector"]["samples_total"]
+    assert seen >= ours["total_samples"], f"{ours['total_samples']} acknowledged, {seen:.0f} judged"
     return {table: row["bytes"] / ours["total_samples"] for table, row in parts.items()}

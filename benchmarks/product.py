@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -34,6 +35,13 @@ def started(data: Path, *, kernels: Path = KERNELS, core: int | None = None) -> 
     starting = servers.airis_mon(data, env={"NUMBA_CACHE_DIR": str(kernels)})
     with starting if core is None else on_core(core, starting) as it:
         yield it
+
+
+def judged(it: servers.Server) -> dict[str, float]:
+    """What the detector says of itself at /metrics: samples it took, signals, anomalies, batches it had to skip."""
+    with urllib.request.urlopen(f"{it.url}/metrics", timeout=30) as r:
+        lines = [line.split() for line in r.read().decode().splitlines() if line.startswith("airis_detect_")]
+    return {line[0].removeprefix("airis_detect_"): float(line[1]) for line in lines}
 
 
 @cache

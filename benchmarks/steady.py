@@ -17,7 +17,7 @@ import numpy as np
 
 from airis_mon.series.labels import fingerprint, hex_id
 from benchmarks.payload import STEP_MS, World, requests, world
-from benchmarks.product import WRITE, product
+from benchmarks.product import WRITE, judged, product
 from benchmarks.sender import Sender, Sent
 from benchmarks.usage import cpu_s, peak_mib, rss_mib, settle, spin_ms
 from tools import servers
@@ -62,6 +62,7 @@ def _run(it: servers.Server, seconds: int) -> dict[str, Any]:
         "ack_ms": {"p50": paced.percentile(50), "p99": paced.percentile(99)},
         "read_ms": {"p50": float(np.median(reads)), "max": max(reads)},
         "statuses": {str(k): v for k, v in paced.statuses.items()},
+        "detector": judged(it),
     }
 
 
