@@ -107,8 +107,8 @@ class Entities:
             self._of, self._slots, self._held, self._members, self._start, self._settings,
             np.full(self._held.shape[1], -1, np.int64), entity, when, raw, blamed, share,
         )  # fmt: skip
-        line = self._settings[4]
-        score = np.where(raw < line, 0.8 * raw / line, 1 - 0.2 * line / np.maximum(raw, line))[:rows]
+        line, raw = self._settings[4], raw[:rows]
+        score = np.where(raw < line, 0.8 * raw / line, 1 - 0.2 * line / np.maximum(raw, line))
         return EntityScores(entity[:rows], when[:rows], score.astype(np.float32), blamed[:rows], share[:rows])
 
 

@@ -18,7 +18,7 @@ class Reference:
     warm: int = 12
     ease: float = 200.0
     maturity: float = 2.0
-    excess: float = 0.1
+    excess: float = 0.15
     decay: float = 0.6
     rearm_s: float = 7200.0
     stretch: float = 0.5

