@@ -25,6 +25,8 @@ from benchmarks.bars import BARS, PARTS
 from benchmarks.usage import spin_ms
 
 RESULTS = Path(__file__).parent / "results"
+READMES = tuple(Path(__file__).parents[1] / name for name in ("README.md", "README.ko.md"))
+MARK = "<!-- bench -->\n"
 LIBRARIES = ("airis-mon", "chdb", "clickhouse-connect", "cramjam", "litestar", "numba", "numpy", "uvicorn", "uvloop")
 
 
@@ -34,9 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"default: all of {', '.join(PARTS)}")
     parser.add_argument("--quick", action="store_true", help="a few minutes in all; results are not kept")
     parser.add_argument("--results", action="store_true", help="measure nothing: print the table of the kept results")
+    parser.add_argument("--readme", action="store_true", help="put the table of the kept results into the READMEs")
     args = parser.parse_args(argv)
     if unknown := [p for p in args.parts if p not in PARTS]:
         parser.error(f"no part {unknown[0]!r}; there are {', '.join(PARTS)}")
+    if args.readme:
+        for page in READMES:
+            page.write_text(with_table(page.read_text(), table(kept())))
+        return 0
     if args.results:
         print(table(kept(args.parts)))
         return 0
@@ -116,6 +123,14 @@ def table(results: dict[str, dict[str, Any]]) -> str:
             row = f"{b.subject:44}{shown:>12}{short(b.bar):>10}{short(b.aim):>10}  {b.verdict(value)}"
             lines.append(row.rstrip())
     return "\n".join(lines)
+
+
+def with_table(page: str, figures: str) -> str:
+    """The page with the block below its mark replaced by the table."""
+    before, mark, after = page.partition(MARK)
+    if after.startswith("```"):
+        after = after.removeprefix("```").partition("```\n")[2]
+    return f"{before}{mark}```\n{figures}\n```\n{after}"
 
 
 def short(value: float | None) -> str:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.__main__ import rounded, short, table
+from benchmarks.__main__ import rounded, short, table, with_table
 from benchmarks.bars import Bar
 
 MORE = Bar("load", "a.b", "more", bar=10, aim=20)
@@ -45,3 +45,10 @@ def test_results_keep_five_digits():
 @pytest.mark.parametrize("value, shown", [(1_234_567, "1.23 M"), (45_600, "45.6k"), (2048, "2048"), (0.789, "0.789")])
 def test_figures_are_short(value, shown):
     assert short(value) == shown
+
+
+def test_a_table_takes_the_place_of_the_one_before():
+    page = "before\n\n<!-- bench -->\n\nafter ```code```\n"
+    once = with_table(page, "one")
+    assert once == "before\n\n<!-- bench -->\n```\none\n```\n\nafter ```code```\n"
+    assert with_table(once, "two") == once.replace("one", "two")
