@@ -8,11 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from airis_mon.app.ground import keep_kernels
 from tools import servers
+
+# Before the first kernel is imported; servers that tests start find the same kernels.
+keep_kernels(Path(__file__).parent.parent / ".kernels")
 
 # A shared machine is slow at times; how fast something is, benchmarks say.
 settings.register_profile("airis", deadline=None)

@@ -18,11 +18,6 @@ pytestmark = [pytest.mark.live, pytest.mark.slow]
 WAIT_S = 60.0
 
 
-@pytest.fixture(scope="module")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("kernels")  # compiled once for all servers of this file
-
-
 def call(url: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
@@ -49,9 +44,9 @@ def samples(n: int, spike_at: int, now: float) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_spike_goes_in_as_json_and_comes_out_as_an_anomaly_once(tmp_path: Path, kernels: Path) -> None:
+def test_a_spike_goes_in_as_json_and_comes_out_as_an_anomaly_once(tmp_path: Path) -> None:
     sent = samples(400, 380, time.time())
-    settings = {"AIRIS_INGEST__HOST__ENABLED": "false", "NUMBA_CACHE_DIR": str(kernels)}
+    settings = {"AIRIS_INGEST__HOST__ENABLED": "false"}
     with servers.airis_mon(tmp_path, env=settings) as server:
         base = f"{server.url}/api/v1/aiops"
         stored = call(f"{base}/metrics", sent)
@@ -70,11 +65,9 @@ def test_a_spike_goes_in_as_json_and_comes_out_as_an_anomaly_once(tmp_path: Path
         assert call(f"{base}/series/{fp}")["series"]["lastValue"] == sent[-1]["value"]
 
 
-def test_a_real_prometheus_writes_what_it_scrapes(tmp_path: Path, kernels: Path, node_exporter: servers.Server) -> None:
+def test_a_real_prometheus_writes_what_it_scrapes(tmp_path: Path, node_exporter: servers.Server) -> None:
     target = node_exporter.url.removeprefix("http://")
-    with servers.airis_mon(
-        tmp_path, env={"AIRIS_INGEST__HOST__ENABLED": "false", "NUMBA_CACHE_DIR": str(kernels)}
-    ) as server:
+    with servers.airis_mon(tmp_path, env={"AIRIS_INGEST__HOST__ENABLED": "false"}) as server:
         config = f"""
 global: {{scrape_interval: 1s}}
 scrape_configs: [{{job_name: node, static_configs: [{{targets: ["{target}"]}}]}}]

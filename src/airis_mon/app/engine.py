@@ -186,17 +186,18 @@ class Engine:
         await self._call(self.parts.store.open)
         await self._call(self._know_series)
         self._is_open = True
-        # A thread that ends with the process: nobody waits for kernels when it is told to stop meanwhile.
-        threading.Thread(target=self._warm, args=(asyncio.get_running_loop(),), name="airis-warm", daemon=True).start()
         if not self.parts.kernels.is_complete:
             self.not_ready_reason = "compiling kernels, once after an install or upgrade: about a quarter of a minute"
             log.info("kernels.compiling", note=self.not_ready_reason)
+            self._start_warming()
             await self._ingest_is_warm.wait()
         self.parts.detection.start()
         for part in self.parts.background:
             part.start()
         self._sources.start(self.parts.collectors)
         self.not_ready_reason = ""
+        if not self._ingest_is_warm.is_set():
+            self._start_warming()
         log.info("engine.started", series=len(self.parts.catalogue), sources=len(self.parts.collectors))
 
     async def _open_later(self) -> None:
@@ -206,6 +207,10 @@ class Engine:
                 await self._open()
             except StoreError as error:
                 self.not_ready_reason = str(error)
+
+    def _start_warming(self) -> None:
+        # A thread that ends with the process: nobody waits for kernels when it is told to stop meanwhile.
+        threading.Thread(target=self._warm, args=(asyncio.get_running_loop(),), name="airis-warm", daemon=True).start()
 
     def _warm(self, loop: asyncio.AbstractEventLoop) -> None:
         """Loads or compiles all kernels; samples are taken in as soon as those of their way are there."""
@@ -249,14 +254,17 @@ class Engine:
         """
         if not self.is_ready:
             raise StoreBusy(f"not ready: {self.not_ready_reason}", STORE_RETRY_S)
-        decode, now = self.parts.decoders[kind].decode, self.parts.clock()
-        if len(body) > INLINE_BYTES or not self._ingest_is_warm.is_set():
-            batch = await self._call(decode, body, content_type, now)
+        now = self.parts.clock()
+        if len(body) > INLINE_BYTES or not self._ingest_is_warm.is_set() or kind not in self.parts.decoders:
+            batch = await self._call(self._decode, kind, body, content_type, now)
         else:
-            batch = decode(body, content_type, now)
+            batch = self._decode(kind, body, content_type, now)
         kept = await self.accept(kind, batch)
         accepted = len(batch) - (kept.refused - batch.refused)
         return Receipt(accepted, kept.refused, kept.refusals, len(kept), now)
+
+    def _decode(self, kind: str, body: bytes, content_type: str, now: int) -> Batch:
+        return self.parts.decoders[kind].decode(body, content_type, now)
 
     async def accept(self, kind: str, batch: Batch) -> Batch:
         """Admits and commits decoded samples; answers those committed, with all refusals."""

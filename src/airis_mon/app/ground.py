@@ -6,14 +6,18 @@ Imports nothing heavy: `prepare` must run before numba is imported.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
 import airis_mon
 from airis_mon.errors import ConfigError
+
+CACHE = "NUMBA_CACHE_DIR"
 
 
 def prepare(data_dir: Path) -> None:
@@ -22,19 +26,42 @@ def prepare(data_dir: Path) -> None:
     Raises ConfigError when the directory cannot be written.
     """
     try:
-        (data_dir / "kernels").mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"data_dir {str(data_dir)!r} cannot be written ({error.strerror}); set data_dir") from error
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(data_dir / "kernels"))
+    keep_kernels(data_dir / "kernels")
+
+
+def keep_kernels(folder: Path) -> None:
+    """Caches compiled kernels under `folder`, or where NUMBA_CACHE_DIR already says, apart for each state of the code.
+
+    numba notices a change of a kernel's own file only: a cached kernel would go on calling what other files held when
+    it was compiled.
+    """
+    base = Path(os.environ.get(CACHE, folder))
+    if base.name != _code():
+        os.environ[CACHE] = str(base / _code())
+
+
+def user_cache() -> Path:
+    """Where a command without a data directory keeps its kernels."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "airis-mon" / "kernels"
+
+
+@functools.cache
+def _code() -> str:
+    """Names this very code under this very interpreter."""
+    files = [f.stat() for f in sorted(Path(airis_mon.__file__).parent.rglob("*.py"))]
+    state = (sys.version, [(f.st_mtime_ns, f.st_size) for f in files])
+    return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
 
 
 class KernelCache:
     """Knows whether the kernels of this very code were compiled before, so that a start need not wait for them."""
 
-    def __init__(self, folder: Path) -> None:
-        code = [f.stat() for f in sorted(Path(airis_mon.__file__).parent.rglob("*.py"))]
-        state = (sys.version, [(s.st_mtime_ns, s.st_size) for s in code])
-        self._mark = folder / f"complete-{hashlib.sha256(repr(state).encode()).hexdigest()[:16]}"
+    def __init__(self) -> None:
+        self._folder = Path(os.environ.get(CACHE, "."))
+        self._mark = self._folder / "complete"
 
     @property
     def is_complete(self) -> bool:
@@ -42,11 +69,16 @@ class KernelCache:
         return self._mark.exists()
 
     def complete(self) -> None:
-        """Notes that everything was compiled; an unwritable folder is no error: the next start compiles again."""
+        """Notes that everything was compiled, and forgets other states of the code.
+
+        A folder that cannot be written is no error: the next start compiles again.
+        """
         with contextlib.suppress(OSError):
-            for old in self._mark.parent.glob("complete-*"):
-                old.unlink()
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._mark.touch()
+            for other in self._folder.parent.iterdir():
+                if other.name != self._folder.name and (other / "complete").exists():
+                    shutil.rmtree(other, ignore_errors=True)
 
 
 def now_ms() -> int:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airis_mon.act.writeback import RemoteWriter
 from airis_mon.app.detection import Detection
+
+if TYPE_CHECKING:
+    from airis_mon.act.writeback import RemoteWriter
 
 SCORE = "aiops_anomaly_score"
 

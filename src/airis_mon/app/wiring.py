@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import asdict
 
-from airis_mon.act.writeback import RemoteWriter
 from airis_mon.app.bus import EventBus
 from airis_mon.app.detection import Detection, Make
 from airis_mon.app.engine import Engine, Parts
@@ -22,10 +20,7 @@ from airis_mon.detect.base import State
 from airis_mon.detect.detectors.record import Record
 from airis_mon.detect.watch import Watch
 from airis_mon.events.anomaly import Anomaly
-from airis_mon.ingest.base import Collector
-from airis_mon.ingest.decoders.json import Json
-from airis_mon.ingest.decoders.otlp import Otlp
-from airis_mon.ingest.decoders.remote_write import RemoteWrite
+from airis_mon.ingest.base import Collector, Decoder
 from airis_mon.plugins import find
 from airis_mon.series.admit import Limits
 from airis_mon.series.batch import Batch
@@ -65,20 +60,29 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
             detection=detection,
             history=History(detection, store, snapshots),
             bus=bus,
-            decoders={
-                "remote_write": RemoteWrite(catalogue, max_bytes=settings.server.max_body_bytes),
-                "otlp": Otlp(catalogue),
-                "json": Json(catalogue),
-            },
+            decoders=Decoders(catalogue, settings.server.max_body_bytes),
             collectors=_collectors(settings, catalogue, cursors) if collect else (),
             cursors=cursors,
             limits=Limits(settings.limits.max_future_s, settings.store.retention_days * 86_400),
             clock=now_ms,
             data_dir=data_dir,
-            kernels=KernelCache(Path(os.environ.get("NUMBA_CACHE_DIR", data_dir))),
+            kernels=KernelCache(),
             background=_background(settings, catalogue, detection),
         )
     )
+
+
+class Decoders(dict[str, Decoder]):
+    """Decoders by way in, each made when its first body comes: what nobody sends is not imported."""
+
+    def __init__(self, catalogue: Catalogue, max_bytes: int) -> None:
+        super().__init__()
+        self._catalogue = catalogue
+        self._settings = {"remote_write": {"max_bytes": max_bytes}}
+
+    def __missing__(self, kind: str) -> Decoder:
+        decoder: Decoder = find("ingest.decoders", kind)(self._catalogue, **self._settings.get(kind, {}))
+        return self.setdefault(kind, decoder)
 
 
 def _catalogue(settings: Settings) -> Catalogue:
@@ -147,6 +151,8 @@ def _collectors(settings: Settings, catalogue: Catalogue, cursors: Cursors) -> l
 def _background(settings: Settings, catalogue: Catalogue, detection: Detection) -> list[Reporter]:
     if not settings.writeback.url:
         return []
+    from airis_mon.act.writeback import RemoteWriter
+
     writer = RemoteWriter(catalogue, **_given(settings.writeback))
     return [Reporter(detection, writer, now_ms, interval_s=settings.writeback.interval_s)]
 

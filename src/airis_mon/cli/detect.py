@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airis_mon.app.ground import keep_kernels, user_cache
+
+    keep_kernels(user_cache())  # before the first kernel is imported
     from airis_mon.cli.judged import Judged
     from airis_mon.cli.sketch import Summary
     from airis_mon.detect.base import Detector
