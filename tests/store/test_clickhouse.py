@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -111,9 +112,21 @@ def test_samples_keep_to_their_series_their_time_and_their_limit(open_store: Ope
     a, b = fps(catalogue)
     assert store.samples([a], T + 2, T + 4).t.tolist() == [T + 2, T + 3, T + 4]
     assert rows(store.samples([], T, T + 10)) == rows(store.samples([1, 2], T, T + 10)) == []
-    assert len(store.samples([a, b, *range(100_000)], -(2**62), 2**62, limit=20).t) == 20
+    assert len(store.samples([a, b, *range(100_000)], -(2**62), 2**62, most=20).t) == 20
     with pytest.raises(TooLarge, match="fewer series or a shorter time"):
-        store.samples([a, b], T, T + 10, limit=19)
+        store.samples([a, b], T, T + 10, most=19)
+
+
+def test_with_a_limit_the_first_samples_are_given_and_repeated_rows_count_once(open_store: Open) -> None:
+    store, catalogue = open_store(), known(labels("a"))
+    sent = [(0, T + i, float(i)) for i in range(10)]
+    for n in range(3):  # the senders' retries
+        store.write(catalogue, batch([(s, t, v + n) for s, t, v in sent]), str(n))
+    (fp,) = fps(catalogue)
+    want = [(fp, t, bits(v)) for _, t, v in sent]
+    for limit in (1, 3, 4, 9, 10, 11, 50):
+        assert rows(store.samples([fp], T, T + HOUR, limit)) == want[:limit], limit
+    assert rows(store.samples([fp], T + HOUR, T + 2 * HOUR, 5)) == []
 
 
 def test_an_empty_batch_writes_nothing(open_store: Open) -> None:
@@ -244,6 +257,29 @@ def test_anomalies_come_newest_first_and_replace_themselves(open_store: Open) ->
     assert store.anomalies(None, T, T + 9, min_score=0.92) == [again]
     assert store.anomalies(None, T + 1, T + 4, limit=5) == [other]
     assert store.anomalies(None, T, T + 9, limit=2) == [later, other]
+
+
+def test_anomalies_are_chosen_by_the_labels_of_their_series(open_store: Open) -> None:
+    series = [labels("up", host="h1"), labels("up", host="h2"), labels("up", text="one\ntwo"), labels("down")]
+    store = open_store()
+    store.write_anomalies([anomaly(name, fp=n) for n, name in enumerate(series)])
+    for matchers, found in SELECTIONS:
+        got = store.anomalies(None, T, T, matchers=matchers)
+        assert sorted("abcd"[a.fp] for a in got) == list(found), matchers
+    assert [a.fp for a in store.anomalies([1, 3], T, T, matchers=[Matcher("__name__", "=", "up")])] == [1]
+
+
+def test_a_series_ends_with_its_last_sample_even_in_a_store_made_before_that_was_so(open_store: Open) -> None:
+    old = open_store()
+    old._execute("ALTER TABLE series REMOVE TTL", {})
+    old._execute("ALTER TABLE migrations DELETE WHERE version = 3 SETTINGS mutations_sync = 2", {})
+    now = time.time_ns() // 1_000_000
+    gone, here = known(labels("gone")), known(labels("here"))
+    note(old, gone, now - 40 * 86_400_000)
+    note(old, here, now - 10 * 86_400_000)
+    store = open_store(retention_days=30)
+    store._execute("OPTIMIZE TABLE series FINAL", {})
+    assert [r.labels for r in store.series()] == [labels("here")]
 
 
 def test_tenants_do_not_see_each_other(open_store: Open) -> None:

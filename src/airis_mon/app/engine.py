@@ -44,8 +44,6 @@ R = TypeVar("R")
 
 INLINE_BYTES = 64 * 1024
 """Smaller bodies are decoded on the event loop: a thread would cost more than the work."""
-MATCHED_SERIES = 10_000
-"""So many series a selector may mean when it chooses anomalies."""
 STORE_RETRY_S = 2.0
 HOUSEKEEPING_S = 60.0
 
@@ -323,10 +321,7 @@ class Engine:
     ) -> list[Anomaly]:
         """Stored anomalies of the series that match, newest first."""
         fps = None if fp is None else [fp]
-        if matchers:
-            rows = await self._stored(self.parts.store.series, matchers, start, end, MATCHED_SERIES)
-            fps = [row.fp for row in rows if fp in (None, row.fp)]
-        return await self._stored(self.parts.store.anomalies, fps, start, end, min_score, limit)
+        return await self._stored(self.parts.store.anomalies, fps, start, end, min_score, limit, matchers)
 
     async def coverage(
         self, matchers: Sequence[Matcher], reason: str | None, is_watched: bool | None, offset: int, limit: int

@@ -72,8 +72,8 @@ class SeriesStore(Protocol):
     ) -> list[SeriesRow]:
         """Series that match every matcher and were seen within [start, end], ordered by fp."""
 
-    def samples(self, fps: Sequence[int], start: int, end: int, limit: int = 11_000_000) -> Columns:
-        """Raw samples of some series within [start, end]."""
+    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
+        """The first `limit` samples of some series within [start, end]; without it all, or TooLarge is raised."""
 
     def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:
         """The latest sample of each series within (before - window, before]; `fps` None = of all series."""
@@ -82,9 +82,15 @@ class SeriesStore(Protocol):
         """All samples with start < t <= end, in pieces of about `rows` that follow each other in time."""
 
     def anomalies(
-        self, fps: Sequence[int] | None, start: int, end: int, min_score: float = 0.0, limit: int = 1000
+        self,
+        fps: Sequence[int] | None,
+        start: int,
+        end: int,
+        min_score: float = 0.0,
+        limit: int = 1000,
+        matchers: Sequence[Matcher] = (),
     ) -> list[Anomaly]:
-        """Anomalies within [start, end], newest first."""
+        """Anomalies within [start, end] whose series meets every matcher, newest first; `fps` None = of all series."""
 
     def load_series(self, since: int | None = None) -> Iterator[SeriesRow]:
         """Every series seen since then, as fast as they can be read: for the start."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from airis_mon.errors import InputError
 from airis_mon.series.labels import METRIC
@@ -11,16 +12,17 @@ from airis_mon.store.base import Matcher
 _OPS = {"=": "{0} = {1}", "!=": "{0} != {1}", "=~": "match({0}, {1})", "!~": "NOT match({0}, {1})"}
 
 
-def condition(matchers: Sequence[Matcher]) -> tuple[str, dict[str, str]]:
+def condition(matchers: Sequence[Matcher], metric: str = "metric") -> tuple[str, dict[str, Any]]:
     """SQL over the columns `metric` and `labels`, and its parameters; `1` for no matchers.
 
-    A missing label is the empty string, as in PromQL. Raises InputError for an unknown operator.
+    metric: SQL of the series' name, where the table has no such column. A missing label is the empty string, as in PromQL. Raises InputError for an unknown operator.
     """
-    terms, parameters = [], {}
+    terms: list[str] = []
+    parameters: dict[str, Any] = {}
     for i, matcher in enumerate(matchers):
         if matcher.op not in _OPS:
             raise InputError(f"matcher {matcher.name}{matcher.op}{matcher.value!r}: use one of {', '.join(_OPS)}")
-        column = "metric"
+        column = metric
         if matcher.name != METRIC:
             parameters[f"n{i}"] = matcher.name
             column = f"labels[{{n{i}:String}}]"

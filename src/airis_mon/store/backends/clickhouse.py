@@ -15,7 +15,7 @@ from airis_mon.errors import ConfigError, StoreBusy, TooLarge
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
-from airis_mon.series.labels import metric_of
+from airis_mon.series.labels import METRIC, metric_of
 from airis_mon.store.base import Columns, Matcher, SeriesRow
 from airis_mon.store.connection import ClientPool, DirectoryLock, parse_address
 from airis_mon.store.decimals import to_decimals
@@ -236,14 +236,30 @@ class ClickHouse:
             fp, pairs, first, last = _series_rows.decode(line)
             yield SeriesRow(fp, tuple(pairs.items()), last, first)
 
-    def samples(self, fps: Sequence[int], start: int, end: int, limit: int = 11_000_000) -> Columns:
-        """Raw samples of some series within [start, end], one row per (fp, t). Raises TooLarge beyond `limit` rows."""
+    def samples(
+        self, fps: Sequence[int], start: int, end: int, limit: int | None = None, *, most: int = 11_000_000
+    ) -> Columns:
+        """The first `limit` samples of some series within [start, end], one row per (fp, t).
+
+        Without `limit` all of them: raises TooLarge when more than `most` rows are stored.
+        """
         if not len(fps):
             return collapse([])
-        rows = self._select(_SELECT_SAMPLES, fps, start, end, tail=f"LIMIT {int(limit) + 1}")
-        if rows and len(rows[0]) > limit:
-            raise TooLarge(f"more than {limit} samples are asked for; ask for fewer series or a shorter time")
+        if limit is not None:
+            return self._first_samples(fps, start, end, limit)
+        rows = self._select(_SELECT_SAMPLES, fps, start, end, tail=f"LIMIT {int(most) + 1}")
+        if rows and len(rows[0]) > most:
+            raise TooLarge(f"more than {most} samples are asked for; ask for fewer series or a shorter time")
         return collapse(rows)
+
+    def _first_samples(self, fps: Sequence[int], start: int, end: int, limit: int) -> Columns:
+        rows = limit + 1  # of the last time that is read some rows may be missing, so it is never given
+        while True:
+            found = self._select(_SELECT_SAMPLES, fps, start, end, tail=f"LIMIT {int(rows)}")
+            columns = collapse(found)
+            if len(columns.t) > limit or not found or len(found[0]) < rows:
+                return Columns(columns.fp[:limit], columns.t[:limit], columns.value[:limit])
+            rows *= 2  # repeated rows took the place of others
 
     def scan(self, start: int, end: int, rows: int = 500_000) -> Iterator[Columns]:
         """All samples with start < t <= end, in pieces of about `rows` that follow each other in time."""
@@ -278,12 +294,24 @@ class ClickHouse:
             raise StoreBusy(f"the store at {self.address.place} broke off its answer", 1.0) from None
 
     def anomalies(
-        self, fps: Sequence[int] | None, start: int, end: int, min_score: float = 0.0, limit: int = 1000
+        self,
+        fps: Sequence[int] | None,
+        start: int,
+        end: int,
+        min_score: float = 0.0,
+        limit: int = 1000,
+        matchers: Sequence[Matcher] = (),
     ) -> list[Anomaly]:
-        """Anomalies within [start, end], newest first; `fps` None = of all series."""
-        sql = _SELECT_ANOMALIES.format(within=_one_of(fps), columns=", ".join(_FACT), tail=f"LIMIT {int(limit)}")
+        """Anomalies within [start, end] whose series meets every matcher, newest first; `fps` None = of all series.
+
+        Raises InputError for a regular expression that RE2 does not take.
+        """
+        where, parameters = condition(matchers, metric=f"labels['{METRIC}']")
+        within = f"{_one_of(fps)} AND ({where})"
+        sql = _SELECT_ANOMALIES.format(within=within, columns=", ".join(_FACT), tail=f"LIMIT {int(limit)}")
+        parameters |= _span(start, end) | self._mine | {"min_score": float(min_score)}
         with self._clients.client() as client:
-            found = client.query(sql, _span(start, end) | self._mine | {"min_score": float(min_score)}).result_rows
+            found = client.query(sql, parameters).result_rows
         return [Anomaly(fp, tuple(labels.items()), *rest) for fp, labels, *rest in found]
 
     def maintain(self, now: int) -> None:
@@ -319,7 +347,7 @@ class ClickHouse:
             "anomalies": f"TTL toDateTime(ts) + toIntervalDay({values['history_days']})",
             "rollup_5m": f"TTL t + toIntervalDay({values['rollup_days']})",
             "rollup_1h": f"TTL t + toIntervalDay({values['history_days']})",
-            "series": "",
+            "series": f"TTL toDateTime(last_seen) + toIntervalDay({values['retention_days']})",
         }
         fsync = f"fsync_after_insert = {int(self._is_fsync)}, fsync_part_directory = {int(self._is_fsync)}"
         for table, ttl in wanted.items():
