@@ -1,7 +1,8 @@
 """`python -m tools.picture`: draws docs/picture.png from a real run.
 
-Starts the product on this host with every default, lets it watch for some minutes, loads all cores for a minute, and
-draws what the API then answers for the host's CPU: the samples, the band that stood before each of them, the anomalies.
+Starts the product on this host with every default, lets it watch for some minutes, loads all cores (or takes a fifth of
+the memory) for a minute, and draws what the API then answers for the host's CPU (or memory): the samples, the band that
+stood before each of them, the anomalies.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import multiprocessing
 import os
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,14 @@ from urllib.parse import quote
 from tools import servers
 
 API = "/api/v1/aiops"
-SERIES = "host_cpu_busy_ratio"
+SERIES = {"cpu": "host_cpu_busy_ratio", "memory": "host_memory_used_ratio"}
 OUT = Path(__file__).parents[1] / "docs" / "picture.png"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Answers 1 when no anomaly was found: then there is nothing to show."""
     parser = argparse.ArgumentParser(prog="python -m tools.picture", description=__doc__)
+    parser.add_argument("--load", choices=SERIES, default="cpu", help="what is put under load (default cpu)")
     parser.add_argument("--minutes", type=float, default=15, help="how long it watches before the load (default 15)")
     parser.add_argument("--load-s", type=float, default=60, help="how long the load lasts (default 60)")
     parser.add_argument("--out", type=Path, default=OUT)
@@ -36,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         began = time.time()
         time.sleep(args.minutes * 60)
         loaded = time.time()
-        load(args.load_s)
+        load(spin if args.load == "cpu" else hold, args.load_s)
         time.sleep(60)
-        found = ask(it.url, began)
+        found = ask(it.url, SERIES[args.load], began)
     print(json.dumps(found["anomalies"][-1:], indent=2))
     hits = [a for a in found["anomalies"] if ms(a["timestamp"]) >= loaded * 1000]
     if hits:
@@ -48,12 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if hits else 1
 
 
-def load(seconds: float) -> None:
-    """Keeps every core busy for so long."""
-    spinners = [multiprocessing.Process(target=spin, args=(seconds,)) for _ in range(os.cpu_count() or 1)]
-    for p in spinners:
+def load(how: Callable[[float], None], seconds: float) -> None:
+    """Runs `how` in one process per core for so long."""
+    loads = [multiprocessing.Process(target=how, args=(seconds,)) for _ in range(os.cpu_count() or 1)]
+    for p in loads:
         p.start()
-    for p in spinners:
+    for p in loads:
         p.join()
 
 
@@ -64,10 +66,18 @@ def spin(seconds: float) -> None:
         pass
 
 
-def ask(url: str, since: float) -> dict[str, Any]:
-    """Bands and anomalies of the host's CPU, oldest first."""
+def hold(seconds: float) -> None:
+    """Holds this core's share of a fifth of the memory for so long."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    held = bytearray(b"x") * (total // 5 // (os.cpu_count() or 1))
+    time.sleep(seconds)
+    del held
+
+
+def ask(url: str, metric: str, since: float) -> dict[str, Any]:
+    """Bands and anomalies of one of the host's series, oldest first."""
     start = datetime.fromtimestamp(since, UTC).isoformat().replace("+00:00", "Z")
-    match = quote(f'{{__name__="{SERIES}"}}')
+    match = quote(f'{{__name__="{metric}"}}')
     (series,) = get(f"{url}{API}/series?match={match}")["series"]
     window = f"start={quote(start)}&maxPoints=50000"
     return {
@@ -89,7 +99,7 @@ def ms(stamp: str) -> float:
 
 
 def draw(found: dict[str, Any], loaded: float, out: Path) -> None:
-    """The picture: minutes before and after the load, share of all cores."""
+    """The picture: minutes before and after the load."""
     import matplotlib as mpl
 
     mpl.use("Agg")
