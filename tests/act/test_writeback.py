@@ -201,7 +201,7 @@ async def test_series_that_were_evicted_since_are_left_out():
     receiver, catalogue = Receiver(), catalogue_of("a", "b")
     w = writer(receiver, catalogue)
     offer(w, 1.0, 2.0)
-    catalogue.last_t[:2] = [5, 50]
+    catalogue.heard[:2] = [5, 50]
     catalogue.evict(idle_since=10)
     await w.stop()
     assert [name for name, _, _ in receiver.rows] == ['aiops_anomaly_score{for="b",host="h1"}']

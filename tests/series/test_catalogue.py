@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from airis_mon.errors import InputError
 from airis_mon.series.batch import Batch
-from airis_mon.series.catalogue import NEVER, Catalogue, MetricType, take_types
+from airis_mon.series.catalogue import NEVER, REST_MS, Catalogue, MetricType, take_types
 from airis_mon.series.labels import canonical, fingerprint
 
 
@@ -79,23 +79,79 @@ def test_the_latest_sample_only_moves_forward():
     assert catalogue.last_value[:2].tolist() == [3.0, 2.0]
 
 
-def test_idle_series_are_forgotten_and_their_sids_rest_for_one_round():
+def test_idle_series_are_forgotten_and_their_sids_rest():
     catalogue = Catalogue()
-    for i in range(3):
+    for i in range(2):
         catalogue.intern(labels(i))
-    catalogue.observe(batch([0, 1], [10, 100]))  # the third never had a sample: its first is under way
+    catalogue.observe(batch([0, 1], [10, 10 * REST_MS]))
     assert catalogue.evict(50).tolist() == [0]
     assert catalogue.epoch == 1
     assert not catalogue.has(0)
     assert catalogue.has(1)
-    assert not catalogue.has(3)
+    assert not catalogue.has(2)
     with pytest.raises(KeyError):
         catalogue.labels(0)
-    assert catalogue.intern(labels(7)) == 3
-    assert catalogue.evict(50).tolist() == []
+    assert catalogue.evict(50 + REST_MS).tolist() == []
+    assert catalogue.intern(labels(7)) == 2, "long enough, but only one call later"
+    assert catalogue.evict(50 + REST_MS).tolist() == []
     assert catalogue.epoch == 1
     assert catalogue.intern(labels(8)) == 0
     assert catalogue.last_t[0] == NEVER
+
+
+def test_sids_rest_for_ten_minutes_however_often_series_are_evicted():
+    catalogue = Catalogue()
+    catalogue.observe(batch([catalogue.intern(labels(0))], [10]))
+    assert catalogue.evict(50).tolist() == [0]
+    for later in range(5):
+        catalogue.evict(50 + later)
+    assert catalogue.intern(labels(1)) == 1
+
+
+def test_a_series_is_idle_by_the_clock_and_not_by_the_times_of_its_samples():
+    catalogue = Catalogue()
+    catalogue.tick(1_000)
+    for i in range(4):
+        catalogue.intern(labels(i))
+    catalogue.tick(5_000)
+    catalogue.observe(batch([1], [3]))  # a backfill of the distant past
+    catalogue.touch(np.array([2], np.int32))
+    catalogue.tick(9_000)
+    assert catalogue.evict(2_000).tolist() == [0, 3], "neither ever had a sample"
+    assert list(catalogue) == [1, 2]
+
+
+def test_a_latest_sample_noted_while_the_arrays_grow_is_not_lost():
+    catalogue = Catalogue()
+    catalogue.intern(labels(0))
+    done = threading.Event()
+
+    def note():
+        for t in range(20_000):
+            catalogue.observe(batch([0], [t]))
+            if catalogue.last_t[0] < t:
+                lost.append(t)
+        done.set()
+
+    lost = []
+    thread = threading.Thread(target=note)
+    thread.start()
+    i = 0
+    while not done.is_set() and i < 200_000:
+        i += 1
+        catalogue.intern(labels(i))
+    thread.join()
+    assert not lost
+
+
+def test_readers_without_the_lock_find_the_labels_of_every_sid_below_the_size():
+    catalogue = Catalogue(max_series=100_000)
+    thread = threading.Thread(target=lambda: [catalogue.intern(labels(i)) for i in range(20_000)])
+    thread.start()
+    while thread.is_alive():
+        size = catalogue.size
+        assert not size or catalogue.has(size - 1)
+    thread.join()
 
 
 def test_label_pairs_of_forgotten_series_are_forgotten_too():
@@ -108,12 +164,9 @@ def test_label_pairs_of_forgotten_series_are_forgotten_too():
 
 def test_types_are_by_metric_and_bounded():
     catalogue = Catalogue(max_series=2)
-    sid = catalogue.intern(labels(1))
-    assert catalogue.type_of(sid) is MetricType.UNKNOWN
     take_types(catalogue, [("m", MetricType.COUNTER), ("x", MetricType.UNKNOWN), ("y", MetricType.GAUGE)])
     take_types(catalogue, [("z", MetricType.GAUGE), ("m", MetricType.GAUGE)])
     assert catalogue.types == {"m": MetricType.GAUGE, "y": MetricType.GAUGE}
-    assert catalogue.type_of(sid) is MetricType.GAUGE
 
 
 def test_threads_agree_on_sids():
@@ -148,4 +201,4 @@ def test_the_catalogue_is_always_consistent(steps):
         assert all(catalogue.intern(catalogue.labels(s)) == s for s in living)
         assert all(catalogue.find(int(catalogue.fp[s])) == s for s in living)
         assert set(catalogue._free).isdisjoint(living)
-        assert set(catalogue._resting).isdisjoint(living)
+        assert {s for _, _, sids in catalogue._resting for s in sids}.isdisjoint(living)

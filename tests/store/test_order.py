@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airis_mon.series.batch import Batch
-from airis_mon.series.catalogue import Catalogue
+from airis_mon.series.catalogue import REST_MS, Catalogue
 from airis_mon.series.labels import canonical, metric_of
 from airis_mon.store.order import SeriesOrder
 
@@ -55,8 +55,8 @@ def test_a_sid_given_to_another_series_moves_to_its_place() -> None:
     order.follow(catalogue)
     order.exponent[:] = 3
     catalogue.observe(Batch(batch.sid[:4], batch.t[:4], batch.value[:4]))
-    catalogue.evict(2)
-    catalogue.evict(2)
+    for later in (0, 1, REST_MS):
+        catalogue.evict(2 + later)
     for i in range(4):
         catalogue.intern(canonical([("__name__", f"a{i}"), ("host", "new")]))
     assert sorted_rows(order, catalogue, batch) == expected(catalogue, batch)

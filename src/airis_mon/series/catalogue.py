@@ -1,11 +1,13 @@
 """Every series this process knows: a dense id (sid) per label set, its fingerprint, type and latest sample.
 
-Dense ids index arrays: in the wire walkers, the store's writer and the detector bank. One lock guards all changes.
+Dense ids index arrays: in the wire walkers, the store's writer and the detector bank. One lock guards the label sets;
+a second, held only briefly, the latest samples, so that noting them never waits for a large body being decoded.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
@@ -18,6 +20,8 @@ from airis_mon.series.labels import Labels, fingerprint, metric_of, packed
 
 NEVER = np.iinfo(np.int64).min
 """`last_t` of a series without a sample."""
+REST_MS = 600_000
+"""The sids of evicted series are not given out again for so long: batches under way may still name them."""
 
 
 class MetricType(IntEnum):
@@ -38,6 +42,7 @@ class Catalogue:
 
     A sid is an int32; sids of series that arrive together are adjacent (first-sight order), which the detector bank
     needs for speed. `epoch` changes when sids are taken back: whoever caches sids by raw bytes drops its cache then.
+    `heard` is when a series last sent something by the clock told to `tick`, whatever the times of its samples.
     """
 
     def __init__(self, *, max_series: int = 1_000_000, max_labels: int = 64, max_label_bytes: int = 4096) -> None:
@@ -51,6 +56,7 @@ class Catalogue:
         self.metric = np.zeros(1024, np.int32)  # index into `metrics`
         self.last_t = np.full(1024, NEVER, np.int64)
         self.last_value = np.full(1024, np.nan)
+        self.heard = np.full(1024, NEVER, np.int64)  # ms
         self.metrics: list[str] = []
         self.types: dict[str, MetricType] = {}  # by metric name
         self._labels: list[Labels | None] = []  # by sid; None = evicted
@@ -59,7 +65,10 @@ class Catalogue:
         self._pairs: dict[tuple[str, str], tuple[str, str]] = {}  # most pairs stand in many series: one object each
         self._metric_ids: dict[str, int] = {}
         self._free: list[int] = []
-        self._resting: list[int] = []  # evicted in this epoch: batches under way may still name them
+        self._resting: deque[tuple[int, int, list[int]]] = deque()  # (round, idle_since) of the eviction, sids
+        self._round = 0
+        self._now = NEVER
+        self._columns = threading.Lock()  # held while last_t, last_value and heard change or are replaced
 
     def __len__(self) -> int:
         return len(self._by_labels)
@@ -92,31 +101,49 @@ class Catalogue:
         """Whether the sid belongs to a living series."""
         return sid < self.size and self._labels[sid] is not None
 
-    def type_of(self, sid: int) -> MetricType:
-        """What the source said of the series' metric."""
-        return self.types.get(self.metrics[self.metric[sid]], MetricType.UNKNOWN)
+    def tick(self, now: int) -> None:
+        """Tells the wall clock (ms); series that appear or send something from now on were heard then.
+
+        A catalogue that is never told goes by the times of the samples, as suits a replay.
+        """
+        self._now = now
+
+    def touch(self, sid: Ids) -> None:
+        """Notes that these series send something, before it is committed or even if it is refused."""
+        with self._columns:
+            self.heard[sid] = np.maximum(self.heard[sid], self._now)
 
     def observe(self, batch: Batch) -> None:
-        """Moves each series' latest sample forward; older samples change nothing."""
-        _observe(batch.sid, batch.t, batch.value, self.last_t, self.last_value)
+        """Moves each series' latest sample forward; older samples change nothing but when it was heard."""
+        with self._columns:
+            _observe(batch.sid, batch.t, batch.value, self._now, self.last_t, self.last_value, self.heard)
 
     def evict(self, idle_since: int) -> Ids:
-        """Forgets series whose latest sample is older than `idle_since` (ms); answers their sids.
+        """Forgets series not heard since `idle_since` (ms), those that never had a sample too; answers their sids.
 
-        Those sids are given out again only after the next call, so batches under way stay right.
+        Those sids are given out again after two more calls and `REST_MS` at the earliest, so batches under way stay
+        right.
         """
         with self.lock:
-            idle = [s for s in self._by_labels.values() if NEVER < self.last_t[s] < idle_since]
-            self._free += self._resting
-            self._resting = idle
-            for sid in idle:
+            self._round += 1
+            while self._resting and self._has_rested(idle_since):
+                self._free += self._resting.popleft()[2]
+            living = np.fromiter(self._by_labels.values(), np.int32, len(self._by_labels))
+            heard = self.heard[living]
+            idle: Ids = living[(heard < idle_since) & (heard != NEVER)]
+            for sid in idle.tolist():
                 labels = self.labels(sid)
                 del self._by_labels[labels], self._by_fp[int(self.fp[sid])]
                 self._labels[sid] = None
-            if idle:
+            if len(idle):
                 self.epoch += 1
+                self._resting.append((self._round, idle_since, idle.tolist()))
                 self._pairs = {pair: pair for labels in self._by_labels for pair in labels}
-            return np.array(idle, np.int32)
+            return idle
+
+    def _has_rested(self, idle_since: int) -> bool:
+        evicted_in, evicted_at, _ = self._resting[0]
+        return self._round >= evicted_in + 2 and idle_since >= evicted_at + REST_MS
 
     def _add(self, labels: Labels) -> int:
         self._check(labels)
@@ -124,18 +151,18 @@ class Catalogue:
         salt = 0
         while (fp := fingerprint(labels, salt)) in self._by_fp:
             salt += 1
-        if self._free:
-            sid = self._free.pop()
-            self._labels[sid] = labels
-        else:
-            sid = self.size
-            self.size += 1
-            self._labels.append(labels)
-            if sid >= len(self.fp):
-                self._grow()
+        sid = self._free.pop() if self._free else self.size
+        if sid >= len(self.fp):
+            self._grow()
         self.fp[sid] = fp
         self.metric[sid] = self._metric_id(metric_of(labels))
-        self.last_t[sid], self.last_value[sid] = NEVER, np.nan
+        with self._columns:
+            self.last_t[sid], self.last_value[sid], self.heard[sid] = NEVER, np.nan, self._now
+        if sid < self.size:
+            self._labels[sid] = labels
+        else:
+            self._labels.append(labels)
+            self.size += 1  # last: readers without the lock find everything of a sid below it
         self._by_labels[labels] = sid
         self._by_fp[fp] = sid
         return sid
@@ -160,8 +187,10 @@ class Catalogue:
         more = len(self.fp)
         self.fp = np.concatenate([self.fp, np.zeros(more, np.uint64)])
         self.metric = np.concatenate([self.metric, np.zeros(more, np.int32)])
-        self.last_t = np.concatenate([self.last_t, np.full(more, NEVER, np.int64)])
-        self.last_value = np.concatenate([self.last_value, np.full(more, np.nan)])
+        with self._columns:  # what is noted between copy and replacement would be lost
+            self.last_t = np.concatenate([self.last_t, np.full(more, NEVER, np.int64)])
+            self.last_value = np.concatenate([self.last_value, np.full(more, np.nan)])
+            self.heard = np.concatenate([self.heard, np.full(more, NEVER, np.int64)])
 
 
 def take_types(catalogue: Catalogue, types: Iterable[tuple[str, MetricType]]) -> None:
@@ -174,9 +203,10 @@ def take_types(catalogue: Catalogue, types: Iterable[tuple[str, MetricType]]) ->
 
 
 @kernel
-def _observe(sid: Ids, t: Times, value: Values, last_t: Times, last_value: Values) -> None:
+def _observe(sid: Ids, t: Times, value: Values, now: int, last_t: Times, last_value: Values, heard: Times) -> None:
     for i in range(len(sid)):
         s = sid[i]
+        heard[s] = max(heard[s], t[i] if now == NEVER else now)
         if t[i] > last_t[s]:
             last_t[s] = t[i]
             last_value[s] = value[i]
