@@ -1,4 +1,5 @@
 import asyncio
+import threading
 
 import pytest
 
@@ -41,6 +42,35 @@ async def test_events_published_by_another_thread_arrive() -> None:
     with events.subscribe() as heard:
         await asyncio.to_thread(events.publish, "anomaly_detected", {"n": 7})
         assert (await anext(heard)).payload == {"n": 7}
+
+
+async def test_an_event_published_while_a_listener_comes_back_is_heard_once() -> None:
+    events = bus()
+    events.publish("anomaly_detected", {"n": 0})
+    threads: list[threading.Thread] = []
+
+    class Names(set[str]):
+        """Lets another thread publish in the middle of the replay."""
+
+        def __contains__(self, name: object) -> bool:
+            if not threads:
+                threads.append(threading.Thread(target=events.publish, args=("anomaly_detected", {"n": 1})))
+                threads[0].start()
+                threads[0].join(0.05)  # it waits for the replay to end, or it would be lost
+            return True
+
+    with events.subscribe(Names(), last_seq=0) as heard:
+        await asyncio.to_thread(threads[0].join)
+        async with asyncio.timeout(5):
+            assert [(await anext(heard)).payload["n"] for _ in range(2)] == [0, 1]
+
+
+def test_publishing_outlives_a_listener_whose_loop_has_ended() -> None:
+    events = bus()
+    loop = asyncio.new_event_loop()
+    events._subscriptions.add(bus_module.Subscription(None, loop))
+    loop.close()
+    assert events.publish("anomaly_detected", {}).seq == 1
 
 
 async def test_nothing_is_heard_after_the_block() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from airis_mon.events.event import Event
@@ -30,7 +31,8 @@ class Subscription:
     def offer(self, event: Event) -> None:
         """Takes an event in, from any thread."""
         if self.names is None or event.name in self.names:
-            self._loop.call_soon_threadsafe(self._put, event)
+            with contextlib.suppress(RuntimeError):  # its loop has ended: that is no matter of who publishes
+                self._loop.call_soon_threadsafe(self._put, event)
 
     def _put(self, event: Event) -> None:
         if len(self._waiting) >= BUFFERED:
@@ -61,26 +63,29 @@ class EventBus:
         self._seq = itertools.count(first)
         self._past: deque[Event] = deque(maxlen=REPLAYED)
         self._subscriptions: set[Subscription] = set()
+        self._lock = threading.Lock()  # an event is past or still to come for whoever joins, never in between
 
     def publish(self, name: str, payload: dict[str, Any]) -> Event:
-        """Tells every subscription, from any thread; never blocks."""
-        event = Event(next(self._seq), name, self._clock(), payload)
-        self.published += 1
-        self._past.append(event)
-        for subscription in tuple(self._subscriptions):
-            subscription.offer(event)
+        """Tells every subscription, from any thread; never waits for a listener."""
+        with self._lock:
+            event = Event(next(self._seq), name, self._clock(), payload)
+            self.published += 1
+            self._past.append(event)
+            for subscription in self._subscriptions:
+                subscription.offer(event)
         return event
 
-    @contextmanager
+    @contextlib.contextmanager
     def subscribe(self, names: set[str] | None = None, last_seq: int | None = None) -> Iterator[Subscription]:
         """A subscription for the time of the block, beginning after `last_seq` as far as that is remembered."""
         subscription = Subscription(names, asyncio.get_running_loop())
-        if last_seq is not None:
-            for event in tuple(self._past):
-                if event.seq > last_seq:
+        with self._lock:
+            for event in self._past if last_seq is not None else ():
+                if event.seq > (last_seq or 0):
                     subscription.offer(event)
-        self._subscriptions.add(subscription)
+            self._subscriptions.add(subscription)
         try:
             yield subscription
         finally:
-            self._subscriptions.discard(subscription)
+            with self._lock:
+                self._subscriptions.discard(subscription)
