@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from airis_mon.errors import AirisError, ConfigError, InputError, StoreBusy, StoreError
 from airis_mon.store.backends.clickhouse import ClickHouse
-from airis_mon.store.connection import Address, parse_address, translate
+from airis_mon.store.connection import LOCK_FILE, Address, DirectoryLock, parse_address, translate
 
 SERVER = Address(host="db", port=8123, user="u", password="hunter2")
 
@@ -88,3 +89,33 @@ def test_a_store_that_could_not_be_opened_can_be_opened_later(embedded_folder: P
     store.open()
     store.ping()
     store.close()
+
+
+def is_free(path: Path) -> bool:
+    with (path / LOCK_FILE).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+def test_a_store_that_was_opened_twice_lets_its_directory_go_at_once(tmp_path: Path) -> None:
+    lock = DirectoryLock(tmp_path)
+    lock.acquire()
+    lock.acquire()
+    assert not is_free(tmp_path)
+    lock.release()
+    assert is_free(tmp_path)
+    lock.release()
+
+
+def test_stores_of_one_process_share_a_directory_until_the_last_one_lets_it_go(tmp_path: Path) -> None:
+    one, other = DirectoryLock(tmp_path), DirectoryLock(tmp_path)
+    one.acquire()
+    other.acquire()
+    one.release()
+    one.release()
+    assert not is_free(tmp_path)
+    other.release()
+    assert is_free(tmp_path)

@@ -101,19 +101,23 @@ class DirectoryLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_held = False
 
     def acquire(self) -> None:
-        """Raises StoreError when another process holds the directory or it cannot be written."""
+        """Raises StoreError when another process holds the directory or it cannot be written. Again changes nothing."""
         with self._guard:
-            if self.path in self._held:
-                file, users = self._held[self.path]
-                self._held[self.path] = (file, users + 1)
+            if self._is_held:
                 return
-            self._held[self.path] = (self._lock(), 1)
+            file, users = self._held[self.path] if self.path in self._held else (self._lock(), 0)
+            self._held[self.path] = (file, users + 1)
+            self._is_held = True
 
     def release(self) -> None:
-        """Lets the directory go when the last store of this process has."""
+        """Lets the directory go when the last store of this process has. Again changes nothing."""
         with self._guard:
+            if not self._is_held:
+                return
+            self._is_held = False
             file, users = self._held.pop(self.path)
             if users > 1:
                 self._held[self.path] = (file, users - 1)
