@@ -48,7 +48,8 @@ class Sources:
                 async with aclosing(collector.batches()) as batches:
                     async for batch in batches:
                         await self._offer(name, collector, batch)
-                        self._cursors.keep(name, collector.cursor)
+                        if cursor := collector.cursor:
+                            await asyncio.to_thread(self._cursors.keep, name, cursor)
             except Exception:  # boundary: one call into a plug-in
                 self.failures[name] = self.failures.get(name, 0) + 1
                 log.exception("source.failed", source=name, retry_s=RESTART_S)

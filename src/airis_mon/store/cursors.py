@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import structlog
@@ -16,6 +17,7 @@ class Cursors:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
         self._known = self._read()
 
     def get(self, name: str) -> str:
@@ -23,16 +25,21 @@ class Cursors:
         return self._known.get(name, "")
 
     def keep(self, name: str, cursor: str) -> None:
-        """Writes a cursor down if it moved. What it covers must be committed before."""
-        if not cursor or self._known.get(name) == cursor:
-            return
-        self._known[name] = cursor
-        temporary = self._path.with_suffix(".tmp")
-        with temporary.open("w") as file:
-            json.dump(self._known, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        """Writes a cursor down if it moved; waits for the disk, any thread may call.
+
+        What it covers must be committed before. Raises OSError when it cannot be written.
+        """
+        with self._lock:
+            if not cursor or self._known.get(name) == cursor:
+                return
+            known = self._known | {name: cursor}
+            temporary = self._path.with_suffix(".tmp")
+            with temporary.open("w") as file:
+                json.dump(known, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path)
+            self._known = known
 
     def _read(self) -> dict[str, str]:
         try:
