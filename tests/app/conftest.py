@@ -114,6 +114,7 @@ class Site:
     store: MemoryStore
     snapshots: Snapshots
     clock: Clock
+    folder: Path
     told: list[Anomaly] = field(default_factory=list)
 
     def detection(self, **settings: float) -> Detection:
@@ -151,7 +152,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return Site(MemoryStore(), Snapshots(tmp_path / "snapshots"), Clock())
+    return Site(MemoryStore(), Snapshots(tmp_path / "snapshots"), Clock(), tmp_path)
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
+from airis_mon.app import detection as detection_module
 from airis_mon.app.detection import Detection
 from airis_mon.app.history import History
 from airis_mon.errors import NotFound, StoreBusy
@@ -83,8 +84,23 @@ def test_anomalies_wait_while_the_store_is_away(site: Any, running: Run) -> None
     assert spikes(site) == [100.0]
 
 
-def _down(anomalies: object) -> None:
+def _down(*_: object, **__: object) -> None:
     raise StoreBusy("the store is down")
+
+
+def _broken(*_: object, **__: object) -> None:
+    raise ValueError("nobody thought of this")
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.fixture
+def quick() -> Iterator[None]:
+    before, detection_module.RESTART_S = detection_module.RESTART_S, 0.01
+    yield
+    detection_module.RESTART_S = before
 
 
 def test_what_the_queue_cannot_hold_is_read_back_from_the_store(site: Any, running: Run) -> None:
@@ -97,6 +113,97 @@ def test_what_the_queue_cannot_hold_is_read_back_from_the_store(site: Any, runni
     running(detection)
     settled(detection)
     assert spikes(site) == [100.0]
+
+
+def test_a_store_that_is_away_while_catching_up_is_waited_for(site: Any, running: Run, quick: None) -> None:
+    first = running(site.detection())
+    start = site.clock.now
+    site.commit(first, "load", start, [*QUIET, 100.0])
+    first.stop()
+    scan, site.store.scan = site.store.scan, _down
+    second = running(site.detection())
+    site.commit(second, "load", start + 241 * STEP, QUIET[1:3])
+    assert not second.settle(0.1)
+    site.store.scan = scan
+    settled(second)
+    assert second.counts.failures >= 1
+    assert second.is_alive
+    assert spikes(site) == [100.0]
+
+
+def test_what_cannot_be_judged_is_given_up_after_some_tries(site: Any, running: Run, quick: None) -> None:
+    start = site.clock.now
+    site.store.scan = _broken
+    detection = running(site.detection())
+    site.commit(detection, "load", start, [*QUIET, 100.0])
+    settled(detection)
+    assert detection.counts.failures == detection_module.GIVE_UP
+    assert spikes(site) == [100.0]
+
+
+def test_a_full_disk_stops_no_judging(site: Any, running: Run) -> None:
+    site.snapshots.save = _full
+    detection = running(site.detection())
+    start = site.clock.now
+    site.commit(detection, "load", start, QUIET)
+    settled(detection)
+    detection.snapshot()
+    site.commit(detection, "load", start + 240 * STEP, [100.0])
+    settled(detection)
+    assert (spikes(site), detection.counts.snapshots) == ([100.0], 0)
+
+
+@pytest.mark.parametrize("harm", ["manifest", "array", "layout", "shape"])
+def test_a_snapshot_that_cannot_be_used_is_passed_over(site: Any, running: Run, harm: str) -> None:
+    first = running(site.detection())
+    start = site.clock.now
+    site.commit(first, "load", start, QUIET)
+    settled(first)
+    first.stop()
+    folder = site.folder / "snapshots"
+    (manifest,) = folder.glob("*.json")
+    if harm == "manifest":
+        manifest.write_text("{broken")
+    elif harm == "layout":
+        manifest.write_text(manifest.read_text().replace('"layout": ""', '"layout": "older"'))
+    elif harm == "array":
+        next(folder.glob("bank.core.*.npy")).write_bytes(b"")
+    else:
+        np.save(next(folder.glob("bank.core.*.npy")), np.zeros((2, 1), np.float32))
+    second = running(site.detection())
+    site.commit(second, "load", start + 240 * STEP, [100.0])
+    settled(second)
+    second.snapshot()
+    assert (spikes(site), second.counts.failures) == ([100.0], 0)  # learned anew from the store
+    assert second.counts.snapshots >= 1
+
+
+def test_a_late_backlog_that_found_no_room_is_judged_too(site: Any, running: Run) -> None:
+    detection = running(site.detection(queue_rows=50))
+    start = site.clock.now
+    site.clock.now = start + 4 * 3_600_000  # four hours later: a sender repeats what it could not send
+    settled(detection)
+    site.commit(detection, "load", start, [*QUIET, 100.0])
+    settled(detection)
+    assert detection.counts.overflows
+    assert spikes(site) == [100.0]
+
+
+def test_an_untyped_series_may_rise_and_fall_within_one_batch(site: Any, running: Run) -> None:
+    detection = running(site.detection())
+    site.commit(detection, "guess", site.clock.now, [*map(float, range(100, 140)), 138.0, 137.0, 136.0])
+    settled(detection)
+    assert detection.counts.failures == 0
+    assert detection.counts.samples >= 43
+
+
+def test_samples_of_a_series_evicted_under_way_are_passed_over(site: Any, running: Run) -> None:
+    detection = site.detection()
+    site.commit(detection, "load", site.clock.now, QUIET)
+    detection.evict(10**15)
+    running(detection)
+    settled(detection)
+    assert detection.counts.failures == 0
 
 
 @pytest.mark.parametrize("metric", ["load", "requests_total"])
@@ -125,6 +232,24 @@ def test_redrawn_history_equals_what_was_live(site: Any, running: Run, metric: s
     np.testing.assert_array_equal(curve.score, scores.score)
     np.testing.assert_array_equal(curve.lower, bands.lower)
     np.testing.assert_array_equal(curve.upper, bands.upper)
+
+
+def test_a_window_from_before_the_first_snapshot_joins_what_was_live_there(site: Any, running: Run) -> None:
+    detection = running(site.detection())
+    start = site.clock.now
+    for i in range(3):
+        site.commit(detection, "load", start + i * 240 * STEP, QUIET)
+        settled(detection)
+        detection.snapshot()
+    fp, end = next(iter(site.store.known)), start + 720 * STEP
+    history = History(detection, site.store, site.snapshots)
+    first, *_ = site.snapshots.times()
+    whole, known = history.curve(fp, None, start, end), history.curve(fp, None, first + 1, end)
+    np.testing.assert_array_equal(whole.t, start + np.arange(720) * STEP)
+    joined = whole.t > first
+    np.testing.assert_array_equal(whole.t[joined], known.t)
+    np.testing.assert_array_equal(whole.score[joined], known.score)
+    np.testing.assert_array_equal(whole.upper[joined], known.upper)
 
 
 def test_history_of_an_unwatched_series_is_refused_in_words(site: Any, running: Run) -> None:

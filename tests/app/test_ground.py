@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airis_mon.app.ground import prepare
+import airis_mon
+from airis_mon.app.ground import WITH_KERNELS, prepare
 from airis_mon.errors import ConfigError
 
 SHOW = "import os; from airis_mon.app.ground import *; from pathlib import Path; "
@@ -47,3 +48,11 @@ def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"file/data.*cannot be written"):
         prepare(tmp_path / "file" / "data")
+
+
+def test_every_package_with_a_kernel_counts_as_code_of_the_cache() -> None:
+    home = Path(airis_mon.__file__).parent
+    users = {
+        f.relative_to(home).parts[0] for f in home.rglob("*.py") if "airis_mon.series.kernel import" in f.read_text()
+    }
+    assert users <= set(WITH_KERNELS)

@@ -7,7 +7,7 @@ T = 1_800_000_000_000 // MINUTE_MS * MINUTE_MS
 
 def add(peaks: Peaks, *rows: tuple[int, int, float]) -> None:
     slot, t, score = zip(*rows, strict=True)
-    peaks.add(np.array(slot, np.int32), np.array(t, np.int64), np.array(score, np.float32))
+    peaks.add(np.array(slot, np.int32), np.array(t, np.int64), np.array(score, np.float32), now=max(t))
 
 
 def test_the_highest_score_of_ten_minutes_stands_per_signal() -> None:
@@ -35,3 +35,11 @@ def test_a_slot_given_to_another_signal_starts_clean() -> None:
     add(peaks, (0, T, 0.9), (5, T, 0.8))
     peaks.forget(np.array([0], np.int32))
     np.testing.assert_allclose(peaks.highest(T, 6), [0, 0, 0, 0, 0, 0.8], rtol=1e-6)
+
+
+def test_a_sender_with_a_fast_clock_clears_nobody_elses_scores() -> None:
+    peaks = Peaks()
+    add(peaks, (0, T, 0.9))
+    ahead = np.array([T + 9 * MINUTE_MS]), np.array([0.5], np.float32)
+    peaks.add(np.array([1], np.int32), *ahead, now=T)
+    np.testing.assert_allclose(peaks.highest(T + 3 * MINUTE_MS, 2), [0.9, 0.5])

@@ -33,7 +33,15 @@ log = structlog.get_logger()
 Make = Callable[[State | None, State | None], tuple[Record, Watch]]
 
 LATE_MS = 15 * 60_000
-"""Catching up begins so long before the last snapshot: samples of before it may have been committed after it."""
+"""Catching up begins so long before the last snapshot: samples of before it may have been committed after it.
+
+A sample that came later than that and was committed between the last snapshot and a crash is stored, never judged.
+"""
+RESTART_S = 5.0
+GIVE_UP = 3
+"""After so many failures in a row the past is left unjudged."""
+LAYOUT = "1"
+"""Of a snapshot; to be raised when an array comes to mean something else."""
 JUDGED_TOGETHER = 200_000
 """So many waiting samples are judged in one call of the kernels at most."""
 
@@ -48,6 +56,7 @@ class Counts:
     busy_s: float = 0.0
     snapshots: int = 0
     overflows: int = 0
+    failures: int = 0
 
 
 class Detection:
@@ -77,6 +86,7 @@ class Detection:
         self.counts = Counts()
         self.lock = threading.RLock()  # held while bank and watch change; readers of live state take it
         self.is_catching_up = False
+        self.failures_in_a_row = 0
         self.make = make
         self._store = store
         self._snapshots = snapshots
@@ -89,13 +99,14 @@ class Detection:
         self._queued = 0
         self._queue_rows = queue_rows
         self._wake = threading.Condition()
-        self._overflown = False
+        self._dropped_from = _NEVER
         self._stopping = False
         self._idle = False
         self._unsaved: list[Anomaly] = []  # raised, not stored yet: the store was away
-        self._judged_until = 0  # every batch committed before this time (ms) is judged
+        self._judged_until = 0  # ms; samples of before it are judged, but for those that came later than LATE_MS
         self._last_snapshot = 0
         self._mark = 0
+        self._is_whole = True
         self._thread = threading.Thread(target=self._run, name="airis-detect", daemon=True)
 
     def start(self) -> None:
@@ -124,14 +135,13 @@ class Detection:
         """Takes a committed batch; never blocks. What does not fit is read back from the store later."""
         with self._wake:
             self._idle = False
-            if self._queued + len(batch) > self._queue_rows:
+            self._queue.append(batch)
+            self._queued += len(batch)
+            if self._queued > self._queue_rows:
+                self._dropped_from = min(self._dropped_from, *(int(b.t.min()) for b in self._queue))
                 self._queue.clear()
                 self._queued = 0
-                self._overflown = True
                 self.counts.overflows += 1
-            else:
-                self._queue.append(batch)
-                self._queued += len(batch)
             self._wake.notify_all()
 
     def settle(self, timeout_s: float) -> bool:
@@ -147,34 +157,59 @@ class Detection:
             return len(sids)
 
     def _run(self) -> None:
-        try:
-            self._restore()
-            self._catch_up(self._judged_until - LATE_MS)
-            while (batch := self._next()) is not None:
-                if self._overflown:
-                    self._overflown = False
-                    self._catch_up(self._judged_until - LATE_MS)
-                self._judge(batch)
-                self._judged_until = self._now()
-                self._flush()
-                if self._now() - self._last_snapshot >= self._snapshot_ms:
-                    self.snapshot()
-            self.snapshot()
-        except Exception:
-            log.exception("detection.stopped")
+        """Works until it is stopped. After a failure it begins again from the last snapshot, as after a crash."""
+        while not self._stopping:
+            try:
+                self._restore()
+                self._work()
+            except StoreError as error:  # it may be away for hours; what it holds is judged when it is back
+                self._pause("detection.waiting", error)
+            except Exception as error:  # boundary: a stage's supervision
+                self.failures_in_a_row += 1
+                log.exception("detection.stumbled")
+                self._pause("detection.failed", error)
+
+    def _pause(self, event: str, error: Exception) -> None:
+        self.counts.failures += 1
+        log.warning(event, error=str(error), retry_s=RESTART_S)
+        with self._wake:
+            self._wake.wait_for(lambda: self._stopping, RESTART_S)
+
+    def _work(self) -> None:
+        if self.failures_in_a_row >= GIVE_UP:  # something in the past cannot be judged: failing for ever helps nobody
+            log.error("detection.skipped", since_ms=self._judged_until - LATE_MS)
+        elif not self._catch_up(self._judged_until - LATE_MS):
+            return
+        while (batch := self._next()) is not None:
+            since = self._take_dropped()
+            if since is not None and not self._catch_up(min(since - 1, self._judged_until - LATE_MS)):
+                return
+            self._judge(batch)
+            self._judged_until = self._now()
+            self._flush()
+            self.failures_in_a_row = 0
+            if self._now() - self._last_snapshot >= self._snapshot_ms:
+                self.snapshot()
+        self.snapshot()
+
+    def _take_dropped(self) -> int | None:
+        """The time of the oldest sample that found no room, once."""
+        with self._wake:
+            since, self._dropped_from = self._dropped_from, _NEVER
+        return since if since < _NEVER else None
 
     def _next(self) -> Batch | None:
-        """The samples that wait, joined; an empty wait of a second answers none of them; None to stop."""
+        """The samples that wait, joined; after a second without any, none of them; None to stop."""
         with self._wake:
             if not self._queue and not self._stopping:
-                self._idle = not self._unsaved
+                self._idle = not self._unsaved and self._dropped_from == _NEVER
                 self._wake.notify_all()
                 self._wake.wait(1.0)
             self._idle = False
             if not self._queue:
                 return None if self._stopping else Batch(*_NOTHING)
-            taken = [self._queue.popleft()]
-            while self._queue and sum(map(len, taken)) + len(self._queue[0]) <= JUDGED_TOGETHER:
+            taken, rows = [self._queue.popleft()], 0
+            while self._queue and (rows := rows + len(taken[-1])) + len(self._queue[0]) <= JUDGED_TOGETHER:
                 taken.append(self._queue.popleft())
             self._queued -= sum(map(len, taken))
             return join(taken)
@@ -186,7 +221,7 @@ class Detection:
         with self.lock:
             signals = self._arranged(self.watch.route(batch))
             scores, bands = self.bank.update_with_bands(signals.slot, signals.t, signals.value, only_alarms=True)
-            self.peaks.add(signals.slot, signals.t, scores.score)
+            self.peaks.add(signals.slot, signals.t, scores.score, self._now())
             found = self._anomalies(signals, scores, bands)
         self.counts.samples += len(batch)
         self.counts.signals += len(signals.slot)
@@ -201,7 +236,10 @@ class Detection:
         found = []
         hits = np.flatnonzero(scores.score >= ALARM)
         for i in hits[np.argsort(signals.t[hits], kind="stable")]:
-            signal = self.watch.signal(int(signals.slot[i]))
+            try:
+                signal = self.watch.signal(int(signals.slot[i]))
+            except KeyError:  # the signal was given up further on in this very batch
+                continue
             found.append(
                 Anomaly(
                     fp=signal.fp,
@@ -237,29 +275,39 @@ class Detection:
         """Continues from the newest snapshot that can be read; without one everything is learned anew."""
         self._last_snapshot = self._now()
         self._judged_until = self._now() - self._catch_up_ms
+        self._is_whole = True
         for t in reversed(self._snapshots.times()):
             try:
                 state = {k: np.array(v) for k, v in self._snapshots.load(t).items()}
-            except StoreError as error:
+                bank, watch = self.make(*unpacked(state))
+            except (StoreError, ValueError, KeyError, IndexError) as error:
                 log.warning("snapshot.failed", error=str(error))
                 continue
-            with self.lock:
-                self.bank, self.watch = self.make(*unpacked(state))
             self._judged_until = max(t, self._judged_until)
-            return
+            break
+        else:
+            bank, watch = self.make(None, None)
+        with self.lock:
+            self.bank, self.watch = bank, watch
+            watch.on_release = self.peaks.forget
 
-    def _catch_up(self, since: int) -> None:
-        """Judges what the store holds since then; samples already learned change nothing."""
+    def _catch_up(self, since: int) -> bool:
+        """Judges what the store holds since then; samples already learned change nothing.
+
+        False when it was told to stop: then no snapshot may be taken, the next start resumes from the one before.
+        """
         self.is_catching_up = True
-        now = self._now()
-        known = frozenset(a.id for a in self._store.anomalies(None, since, now, limit=1_000_000))
-        for columns in self._store.scan(since, now + LATE_MS):
+        until = self._now() + LATE_MS
+        stored = self._store.anomalies(None, since, until, limit=1_000_000)
+        known = frozenset(a.id for a in (*stored, *self._unsaved))
+        for columns in self._store.scan(since, until):
             if self._stopping:
-                break
+                return False
             self._judge(self._batch(columns), known)
-            self._judged_until = max(self._judged_until, int(columns.t.max(initial=0)))
+            self._judged_until = max(self._judged_until, min(self._now(), int(columns.t.max(initial=0))))
             self._flush()
         self.is_catching_up = False
+        return True
 
     def _batch(self, columns: Columns) -> Batch:
         order = np.argsort(columns.t, kind="stable")
@@ -272,22 +320,30 @@ class Detection:
         return batch
 
     def snapshot(self) -> None:
-        """Writes the state; waits for anomalies that are not stored yet, so that none is lost by a crash."""
+        """Writes the state; waits for anomalies that are not stored yet, so that none is lost by a crash.
+
+        A disk that takes nothing is no reason to stop judging: it is tried again at the next interval.
+        """
         if self._unsaved:
             return
         with self.lock:
             t = self._now()
             arrays = packed(self.bank.state(), self.watch.state())
-            # The first snapshot of a process is whole: what the files of an earlier one hold is not known to be ours.
-            touched, self._mark = self.bank.touched(self._mark), self.bank.mark()
-            unchanged = _unchanged(touched) if self.counts.snapshots else ()
-        written = self._snapshots.save(t, arrays, unchanged)
-        self._snapshots.thin(t, t - self._retention_ms)
+            touched, mark = self.bank.touched(self._mark), self.bank.mark()
         self._last_snapshot = t
+        try:
+            # The first one of a process is whole: what the files of an earlier one hold is not known to be ours.
+            written = self._snapshots.save(t, arrays, () if self._is_whole else _unchanged(touched))
+            self._snapshots.thin(t, t - self._retention_ms)
+        except OSError as error:
+            log.warning("snapshot.failed", error=str(error))
+            return
+        self._mark, self._is_whole = mark, False
         self.counts.snapshots += 1
         log.info("snapshot.saved", bytes=written, slots=self.bank.size)
 
 
+_NEVER = np.iinfo(np.int64).max
 _NOTHING = (np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0))
 
 

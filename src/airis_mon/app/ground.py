@@ -18,6 +18,7 @@ import airis_mon
 from airis_mon.errors import ConfigError
 
 CACHE = "NUMBA_CACHE_DIR"
+WITH_KERNELS = ("series", "detect", "store", "cli")
 
 
 def prepare(data_dir: Path) -> None:
@@ -50,8 +51,9 @@ def user_cache() -> Path:
 
 @functools.cache
 def _code() -> str:
-    """Names this very code under this very interpreter."""
-    files = [f.stat() for f in sorted(Path(airis_mon.__file__).parent.rglob("*.py"))]
+    """Names this very code of the packages with kernels, and what they take constants from, and this interpreter."""
+    home = Path(airis_mon.__file__).parent
+    files = [f.stat() for part in WITH_KERNELS for f in sorted((home / part).rglob("*.py"))]
     state = (sys.version, [(f.st_mtime_ns, f.st_size) for f in files])
     return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
 

@@ -22,13 +22,13 @@ class Peaks:
         self._peak = np.zeros((MINUTES + 1, 0), np.float32)  # (minute mod 11, slot)
         self._minute = np.full(MINUTES + 1, -1, np.int64)  # which minute a row holds
 
-    def add(self, slot: Ids, t: Times, score: Floats) -> None:
-        """Takes scores of one batch in; (n,) each, t in ms."""
+    def add(self, slot: Ids, t: Times, score: Floats, now: int) -> None:
+        """Takes scores of one batch in; (n,) each, t in ms. A time ahead of `now` counts as now."""
         rows = np.flatnonzero(score > 0)
         if not len(rows):
             return
         self._reach(int(slot[rows].max()) + 1)
-        minutes = t[rows] // MINUTE_MS
+        minutes = np.minimum(t[rows], now) // MINUTE_MS  # else one sender with a fast clock would clear the others'
         for minute in np.unique(minutes):
             row = minute % (MINUTES + 1)
             if self._minute[row] > minute:

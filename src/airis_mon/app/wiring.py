@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from airis_mon.app.bus import EventBus
-from airis_mon.app.detection import Detection, Make
+from airis_mon.app.detection import LAYOUT, Detection, Make
 from airis_mon.app.engine import Engine, Parts
 from airis_mon.app.ground import KernelCache, local_zone, now_ms
 from airis_mon.app.history import History
@@ -38,6 +38,7 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
     catalogue, store, bus = _catalogue(settings), _store(settings), EventBus(now_ms, first=now_ms())
     snapshots = Snapshots(
         data_dir / "snapshots",
+        layout=LAYOUT,
         keep_all_ms=int(settings.detect.keep_snapshots_s * 1000),
         keep_hourly_ms=int(settings.detect.keep_hourly_s * 1000),
     )

@@ -6,7 +6,7 @@ Decided once per series, in Python; the samples themselves go through one kernel
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -71,6 +71,10 @@ class Signals:
         return len(self.slot)
 
 
+def _nobody(_slots: Ids) -> None:
+    """Told when nobody listens."""
+
+
 class Watch:
     """Decides per series what is judged, turns samples into signals and gives each signal its slot.
 
@@ -105,6 +109,7 @@ class Watch:
         self._loose: dict[FamilyKey, dict[Part, int]] = {}  # untyped `_sum` or `_count` without the other
         self._loose_key: dict[int, FamilyKey] = {}
         self._known_types: dict[str, MetricType] = {}
+        self.on_release: Callable[[Ids], None] = _nobody  # told of slots that will be given to other signals
 
     def route(self, batch: Batch) -> Signals:
         """The signals that committed samples complete; their slots are ready in the bank.
@@ -265,7 +270,8 @@ class Watch:
 
     def _decide(self, sids: list[int]) -> None:
         for sid in sids:
-            self._assign(sid, self._verdict(sid))
+            if self.catalogue.has(sid):  # not so when it was evicted while its batch was under way
+                self._assign(sid, self._verdict(sid))
         self._settle()
 
     def _is_wanted(self, sid: int) -> bool:
@@ -362,7 +368,7 @@ class Watch:
             else:
                 self.tracks.slot[at] = slot
             if replaced >= 0:
-                self._part(replaced)
+                self._part(int(slots[replaced - PROVISIONAL]) if replaced >= PROVISIONAL else replaced)
             self.slots.put(slot, at, bool(of_family), Kind(kind))
             donors = self._enlist(slot)
             # A long life as a constant says more of the series than its like do.
@@ -397,7 +403,8 @@ class Watch:
 
     def _drain(self) -> None:
         if self._parted:
-            self._bank.release(np.array(self._parted, np.int32))
+            self._bank.release(parted := np.array(self._parted, np.int32))
+            self.on_release(parted)
             self._free += reversed(self._parted)
             self._parted.clear()
 

@@ -58,7 +58,8 @@ def _refusal(batch: Batch, catalogue: Catalogue, row: int, verdict: int, limits:
         _CONFLICT: f"another value ({catalogue.last_value[sid]:g}) is stored for this timestamp; "
         "give the sources different labels",
     }[verdict]
-    where = f"{series_name(catalogue.labels(sid))} @ {batch.t[row] / 1000:.3f}"
+    name = series_name(catalogue.labels(sid)) if catalogue.has(sid) else "a series evicted meanwhile"
+    where = f"{name} @ {batch.t[row] / 1000:.3f}"
     return Refusal(where, f"{batch.value[row]:g}", reason)
 
 

@@ -32,10 +32,16 @@ _Manifest = dict[str, _Entry]  # by array name
 
 
 class Snapshots:
-    """Snapshots by their time (ms) under one folder. Not for several writers."""
+    """Snapshots by their time (ms) under one folder. Not for several writers.
 
-    def __init__(self, root: Path, *, keep_all_ms: int = 2 * HOUR_MS, keep_hourly_ms: int = DAY_MS) -> None:
+    layout: what the arrays mean; snapshots of another layout cannot be read.
+    """
+
+    def __init__(
+        self, root: Path, *, layout: str = "", keep_all_ms: int = 2 * HOUR_MS, keep_hourly_ms: int = DAY_MS
+    ) -> None:
         self._root = root
+        self._layout = layout
         self._keep_all_ms = keep_all_ms
         self._keep_hourly_ms = keep_hourly_ms
 
@@ -49,7 +55,7 @@ class Snapshots:
         unchanged: names of arrays equal to those of the latest snapshot; one of another shape is written all the same.
         """
         self._root.mkdir(parents=True, exist_ok=True)
-        before = self._manifest(times[-1]) if (times := self.times()) else {}
+        before = self._readable(times[-1]) if (times := self.times()) else {}
         manifest: _Manifest = {}
         written = 0
         for name, array in arrays.items():
@@ -74,7 +80,7 @@ class Snapshots:
                 name: np.load(self._root / entry["file"], mmap_mode="r", allow_pickle=False)
                 for name, entry in self._manifest(t).items()
             }
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise StoreError(f"snapshot {t} in {self._root} cannot be read ({error}); it is passed over") from error
 
     def nearest(self, t: int) -> int | None:
@@ -94,7 +100,7 @@ class Snapshots:
                 seen.add(slot)
             else:
                 (self._root / f"{t}.json").unlink()
-        used = {entry["file"] for t in kept for entry in self._manifest(t).values()}
+        used = {entry["file"] for t in kept for entry in self._readable(t).values()}
         for file in self._root.glob("*.npy"):
             if file.name not in used:
                 file.unlink()
@@ -104,13 +110,23 @@ class Snapshots:
         shutil.rmtree(self._root, ignore_errors=True)
 
     def _manifest(self, t: int) -> _Manifest:
-        manifest: _Manifest = json.loads((self._root / f"{t}.json").read_text())
+        """Raises OSError, ValueError or KeyError for one that is broken or of another layout."""
+        content = json.loads((self._root / f"{t}.json").read_text())
+        if content["layout"] != self._layout:
+            raise ValueError(f"layout {content['layout']} is not {self._layout}")
+        manifest: _Manifest = content["arrays"]
         return manifest
+
+    def _readable(self, t: int) -> _Manifest:
+        try:
+            return self._manifest(t)
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
 
     def _publish(self, t: int, manifest: _Manifest) -> None:
         temporary = self._root / f"{t}.tmp"
         with temporary.open("w") as file:
-            json.dump(manifest, file)
+            json.dump({"layout": self._layout, "arrays": manifest}, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._root / f"{t}.json")
