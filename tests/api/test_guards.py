@@ -181,3 +181,53 @@ async def test_a_mounted_application_leaves_hosts_and_origins_to_its_host():
     async with client_of(build(FakeEngine(), version="1")) as client:
         headers = {"Host": "shop.example", "Origin": "https://front.example"}
         assert (await client.post("/metrics", json=METRIC, headers=headers)).status_code == 200
+
+
+async def test_answers_from_before_the_routes_say_what_is_left_too(engine):
+    async def fail(secret: str) -> Caller | None:
+        raise StoreBusy("the records do not answer", 2)
+
+    origin = "https://grafana.example"
+    shown = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    async with client_of(serve_app(engine, version="1", limits=limits(), origins=(origin,))) as client:
+        seen = [
+            await client.get(f"{V1}/series", headers={"Host": "evil.example"}),
+            await client.post(f"{V1}/metrics", json=METRIC, headers={"Origin": "https://evil.example"}),
+            await client.options(f"{V1}/metrics", headers=shown),
+        ]
+    async with client_of(serve_app(engine, version="1", authenticate=fail, limits=limits(), hosts=None)) as client:
+        seen.append(await client.get(f"{V1}/series", headers={"X-API-Key": "r"}))
+    assert [a.status_code for a in seen] == [403, 403, 204, 503]
+    assert [a.headers["x-ratelimit-remaining"] for a in seen] == ["2", "1", "0", "2"]
+    assert all("x-content-type-options" in a.headers for a in seen)
+
+
+async def test_guessed_keys_are_looked_up_no_more_often_than_their_address_may_ask(engine):
+    asked = []
+
+    async def look_up(secret: str) -> Caller | None:
+        asked.append(secret)
+        return KEYS.get(secret)
+
+    async with client_of(serve_app(engine, version="1", authenticate=look_up, limits=limits(), hosts=None)) as client:
+        assert (await client.get(f"{V1}/series", headers={"X-API-Key": "r"})).status_code == 200
+        for n in range(10):
+            path = (f"{V1}/series", f"{V1}/metrics", f"{V1}/health")[n % 3]
+            await client.request("POST" if "metrics" in path else "GET", path, headers={"X-API-Key": f"guess{n}"})
+        assert asked == ["r", "guess0", "guess1"]
+        assert (await client.get(f"{V1}/series", headers={"X-API-Key": "r"})).status_code == 200
+
+
+async def test_a_key_that_lost_its_holder_is_a_guess_again(engine):
+    holders, asked = dict(KEYS), []
+
+    async def look_up(secret: str) -> Caller | None:
+        asked.append(secret)
+        return holders.get(secret)
+
+    async with client_of(serve_app(engine, version="1", authenticate=look_up, limits=limits(), hosts=None)) as client:
+        await client.get(f"{V1}/series", headers={"X-API-Key": "r"})
+        holders.clear()
+        seen = [await client.get(f"{V1}/series", headers={"X-API-Key": "r"}) for _ in range(5)]
+    assert [a.status_code for a in seen] == [401, 401, 401, 429, 429]
+    assert len(asked) == 4

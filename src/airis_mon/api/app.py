@@ -59,9 +59,8 @@ def build(
     Hosts and origins are the business of the application that it is mounted in.
     """
     site = Site(version, base="", beside="/prom", is_keyed=authenticate is not None)
-    streams = Streams()
-    app = _limited(_application(Given(engine, bounds, streams, site)), limits, site)
-    return App(Shield(Identify(app, authenticate), None, origins, is_origin_checked=False), streams)
+    given = Given(engine, bounds, Streams(), site)
+    return _guarded(given, authenticate, limits, None, origins, is_origin_checked=False)
 
 
 def serve_app(
@@ -81,9 +80,8 @@ def serve_app(
     must listen on the loopback address only, and answers only to the names in `hosts`.
     """
     site = Site(version, base=base, beside="", is_keyed=authenticate is not None)
-    streams = Streams()
-    app = _limited(_application(Given(engine, bounds, streams, site)), limits, site)
-    return App(Shield(Identify(app, authenticate), hosts, origins, is_origin_checked=not site.is_keyed), streams)
+    given = Given(engine, bounds, Streams(), site)
+    return _guarded(given, authenticate, limits, hosts, origins, is_origin_checked=not site.is_keyed)
 
 
 class App:
@@ -133,9 +131,23 @@ def _application(given: Given) -> ASGIApp:
     )
 
 
-def _limited(app: ASGIApp, limits: Limits | None, site: Site) -> ASGIApp:
-    if limits is None:
-        return app
+def _guarded(
+    given: Given,
+    authenticate: Authenticate | None,
+    limits: Limits | None,
+    hosts: tuple[str, ...] | None,
+    origins: tuple[str, ...],
+    *,
+    is_origin_checked: bool,
+) -> App:
+    app = _application(given)
+    counting = _counting(app, limits, given.site) if limits else None
+    identified = Identify(counting or app, authenticate, counting)
+    shield = Shield(identified, hosts, origins, is_origin_checked=is_origin_checked, counting=counting)
+    return App(shield, given.streams)
+
+
+def _counting(app: ASGIApp, limits: Limits, site: Site) -> RateLimit:
     ingest = {f"{site.base}/metrics", f"{site.beside}/api/v1/write", f"{site.beside}/v1/metrics"}
     free = {f"{site.base}/health", "/live", "/ready"}
     clock: Callable[[], float] = time.time

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -17,33 +18,61 @@ from airis_mon.security.keys import Caller
 CALLER = "airis_mon.caller"
 """Where the caller stands in the connection's scope."""
 READ, WRITE = "read", "write"
-
+MAX_RECOGNISED = 10_000
+"""So many keys are known to have a holder; one that was forgotten is looked up at the cost of its address."""
 
 Authenticate = Callable[[str], Awaitable[Caller | None]]
 """The holder of a key, None for a key that is unknown, expired or revoked."""
 
 
+class Counting(Protocol):
+    """What counts requests; `ratelimit.py` has it."""
+
+    async def may_guess(self, scope: Scope) -> bool:
+        """Counts a key that was never seen before, by address, and says whether it may be looked up."""
+
+    async def told(self, scope: Scope, send: Send) -> Send:
+        """Counts a request that is answered before its route, by address; a `send` that tells what is left."""
+
+
 class Identify:
     """Middleware: notes who is calling. With `authenticate=None` everybody is and may everything.
 
-    A key that is given and wrong is refused by `demand`, after the rate limit has counted the attempt.
+    A key that is given and wrong is refused by `demand`, after the rate limit has counted the attempt. counting: is
+    asked before a key is looked up that was not recognised before: random keys would cost the database a query each.
     """
 
-    def __init__(self, app: ASGIApp, authenticate: Authenticate | None) -> None:
+    def __init__(self, app: ASGIApp, authenticate: Authenticate | None, counting: Counting | None = None) -> None:
         self.app = app
         self.authenticate = authenticate
+        self.counting = counting
+        self._recognised: dict[bytes, None] = {}  # hashes of keys that had a holder, the latest last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the connection on with `CALLER` in its scope."""
         if self.authenticate is not None and scope["type"] in {"http", "websocket"}:
-            secret = secret_of(scope)
             try:
-                caller = await self.authenticate(secret) if secret else None
+                caller = await self._caller(self.authenticate, secret_of(scope), scope)
             except AirisError as error:  # the keys' own store does not answer
+                send = await self.counting.told(scope, send) if self.counting else send
                 await send_fault(fault(error), scope["type"], send)
                 return
             scope[CALLER] = caller  # type: ignore[literal-required]
         await self.app(scope, receive, send)
+
+    async def _caller(self, authenticate: Authenticate, secret: str, scope: Scope) -> Caller | None:
+        if not secret:
+            return None
+        digest = hashlib.sha256(secret.encode()).digest()
+        if digest not in self._recognised and self.counting and not await self.counting.may_guess(scope):
+            return None
+        caller = await authenticate(secret)
+        self._recognised.pop(digest, None)
+        if caller:
+            while len(self._recognised) >= MAX_RECOGNISED:
+                del self._recognised[next(iter(self._recognised))]
+            self._recognised[digest] = None
+        return caller
 
 
 def secret_of(scope: Scope) -> str:

@@ -13,6 +13,9 @@ from airis_mon.api.errors import Fault, retry_after, send_fault
 from airis_mon.resilience.ratelimit import Decision, RateLimiter
 from airis_mon.security.keys import Caller
 
+GUESS = "airis_mon.guess"
+"""Where the decision on a key that was never seen before stands in the connection's scope."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -50,32 +53,59 @@ class RateLimit:
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        now = self.clock()
         is_free = scope["path"] in self.free_paths
+        now = self.clock()
         decision = await self._count(scope, now, is_free=is_free)
-        headers = _headers(decision, now)
-
-        async def send_with_limits(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *headers]
-            await send(message)
-
+        send = _with_headers(send, decision, now)
         if decision.allowed or is_free:
-            await self.app(scope, receive, send_with_limits)
+            await self.app(scope, receive, send)
             return
         message = f"more than {decision.limit} requests; try again in {max(1, math.ceil(decision.retry_after_s))} s"
         refusal = Fault(429, message, headers=retry_after(decision.retry_after_s))
-        await send_fault(refusal, scope["type"], send_with_limits)
+        await send_fault(refusal, scope["type"], send)
+
+    async def may_guess(self, scope: Scope) -> bool:
+        """Counts a key that was never seen before, by address, and says whether it may be looked up.
+
+        When the key has no holder this counts as the request.
+        """
+        decision = await self.limits.address.take(f"guess:{_address(scope)}", self.clock())
+        scope[GUESS] = decision  # type: ignore[literal-required]
+        return decision.allowed
+
+    async def told(self, scope: Scope, send: Send) -> Send:
+        """Counts a request that is answered before its route, by address; a `send` that tells what is left."""
+        now = self.clock()
+        guess: Decision | None = scope.get(GUESS)  # type: ignore[assignment]
+        return _with_headers(send, guess or await self.limits.address.take(f"address:{_address(scope)}", now), now)
 
     async def _count(self, scope: HTTPScope | WebSocketScope, now: float, *, is_free: bool) -> Decision:
         caller: Caller | None = scope.get(CALLER)  # type: ignore[assignment]
-        client = scope["client"]
-        who = f"key:{caller.id}" if caller else f"address:{client[0] if client else 'unknown'}"
+        guess: Decision | None = scope.get(GUESS)  # type: ignore[assignment]
+        who = f"key:{caller.id}" if caller else f"address:{_address(scope)}"
         if is_free:
             return await self.limits.ingest.take(f"free:{who}", now)
+        if guess and not caller:
+            return guess
         if scope.get("method") == "POST" and scope["path"] in self.ingest_paths:
             return await self.limits.ingest.take(f"ingest:{who}", now)
         return await (self.limits.caller if caller else self.limits.address).take(who, now)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else "unknown"
+
+
+def _with_headers(send: Send, decision: Decision, now: float) -> Send:
+    headers = _headers(decision, now)
+
+    async def send_with_limits(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *headers]
+        await send(message)
+
+    return send_with_limits
 
 
 def _headers(decision: Decision, now: float) -> list[tuple[bytes, bytes]]:

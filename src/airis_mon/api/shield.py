@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from airis_mon.api.auth import Counting
 from airis_mon.api.errors import Fault, send_fault
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -28,15 +29,23 @@ class Shield:
     Without keys a page of any site could otherwise reach a loopback server by pointing its own name at 127.0.0.1.
     origins: web pages that may read answers and send data; "*" = any. is_origin_checked: whether pages of other
     origins, the server's own excepted, are refused: pointless with keys, which a browser does not send by itself.
+    counting: counts what is answered here.
     """
 
     def __init__(
-        self, app: ASGIApp, hosts: tuple[str, ...] | None, origins: tuple[str, ...], *, is_origin_checked: bool
+        self,
+        app: ASGIApp,
+        hosts: tuple[str, ...] | None,
+        origins: tuple[str, ...],
+        *,
+        is_origin_checked: bool,
+        counting: Counting | None = None,
     ) -> None:
         self.app = app
         self.hosts = hosts
         self.origins = origins
         self.is_origin_checked = is_origin_checked
+        self.counting = counting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the connection on, or answers 403."""
@@ -58,14 +67,17 @@ class Shield:
 
         if self.hosts is not None and _name_of(host) not in self.hosts:
             message = f"this server is not called {host[:100]!r}; call it by {', '.join(self.hosts)} or set up API keys"
-            await send_fault(Fault(403, message), scope["type"], send_guarded)
+            await send_fault(Fault(403, message), scope["type"], await self._counted(scope, send_guarded))
         elif is_allowed and method == "OPTIONS" and b"access-control-request-method" in headers:
-            await _preflight(send_guarded)
+            await _preflight(await self._counted(scope, send_guarded))
         elif self._is_foreign(origin, host, method) and not is_allowed:
             message = f"pages of {origin[:100]!r} may not send here; add it to server.cors_origins"
-            await send_fault(Fault(403, message), scope["type"], send_guarded)
+            await send_fault(Fault(403, message), scope["type"], await self._counted(scope, send_guarded))
         else:
             await self.app(scope, receive, send_guarded)
+
+    async def _counted(self, scope: Scope, send: Send) -> Send:
+        return await self.counting.told(scope, send) if self.counting else send
 
     def _is_foreign(self, origin: str, host: str, method: object) -> bool:
         # A socket has no method: it is checked whatever it does.
