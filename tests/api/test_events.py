@@ -130,7 +130,13 @@ async def test_only_the_names_asked_for_are_told(engine):
 
 
 @pytest.mark.parametrize(
-    ("query", "headers"), [("", {"Last-Event-ID": "2"}), ("lastSeq=2", {}), ("lastSeq=2", {"Last-Event-ID": "x"})]
+    ("query", "headers"),
+    [
+        ("", {"Last-Event-ID": "2"}),
+        ("lastSeq=2", {}),
+        ("lastSeq=2", {"Last-Event-ID": "x"}),
+        ("lastSeq=2", {"Last-Event-ID": "9" * 5000}),
+    ],
 )
 async def test_a_listener_that_comes_back_hears_what_it_missed(engine, query, headers):
     for n in range(4):
@@ -138,6 +144,23 @@ async def test_a_listener_that_comes_back_hears_what_it_missed(engine, query, he
     async with opened(engine, "http", query, headers) as wire:
         await begin_stream(wire)
         assert [(await frame(wire))[1]["payload"] for _ in range(2)] == [{"n": 2}, {"n": 3}]
+
+
+@pytest.mark.parametrize(("query", "headers"), [("lastSeq=0", {}), ("", {"Last-Event-ID": "0"})])
+async def test_after_zero_come_all_events_that_are_remembered(engine, query, headers):
+    engine.events.publish("anomaly_detected", {"n": 0})
+    async with opened(engine, "http", query, headers) as wire:
+        await begin_stream(wire)
+        assert (await frame(wire))[1]["payload"] == {"n": 0}
+
+
+async def test_without_a_number_a_listener_hears_only_what_comes(engine):
+    engine.events.publish("anomaly_detected", {"n": 0})
+    async with opened(engine, "http") as wire:
+        await begin_stream(wire)
+        await subscribed(engine)
+        engine.events.publish("anomaly_detected", {"n": 1})
+        assert (await frame(wire))[1]["payload"] == {"n": 1}
 
 
 async def test_a_quiet_stream_sends_heartbeats(engine):

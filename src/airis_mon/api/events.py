@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from airis_mon.api.engine import Engine
 from airis_mon.api.errors import close_reason
 from airis_mon.api.given import Req, Streams, TheGiven
 from airis_mon.api.openapi import Doc
-from airis_mon.api.params import EVENT_NAMES, Query, query_of, whole
+from airis_mon.api.params import EVENT_NAMES, Param, Query, query_of, whole
 from airis_mon.api.schemas import EventOut, event_out, now_ms, stamp
 from airis_mon.errors import InputError
 
@@ -23,7 +24,16 @@ RETRY_MS = 3000
 """A browser waits so long before it connects again."""
 HEARTBEAT = "heartbeat"
 DROPPED = "events_dropped"
-LAST_SEQ = whole("lastSeq", "Begin after the event with this `seq`.", 0, 10**15 - 1, "take the `seq` of an event", 0)
+_SEQ_TEXT = re.compile(r"\d{1,15}\Z", re.ASCII)
+_SEQ = whole("lastSeq", "", 0, 10**15 - 1, "take the `seq` of an event", 0)
+LAST_SEQ: Param[int | None] = Param(
+    "lastSeq",
+    "Begin after the event with this `seq`; 0 gives all that is remembered. Without it: from now on.",
+    {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
+    "7",
+    _SEQ.read,
+    None,
+)
 
 _EXAMPLE = (
     'id: 7\nevent: anomaly_detected\ndata: {"name":"anomaly_detected","timestamp":"2026-03-01T12:00:00.000Z",'
@@ -45,7 +55,7 @@ async def stream_events(request: Req, given: TheGiven) -> Stream:
     """
     query = query_of(request)
     last = request.headers.get("last-event-id", "")
-    last_seq = int(last) if last.isascii() and last.isdigit() else _last_seq(query)
+    last_seq = int(last) if _SEQ_TEXT.match(last) else query[LAST_SEQ]
     heard = _heard(given.engine, given.streams, query[EVENT_NAMES], last_seq, given.bounds.heartbeat_s)
     return Stream(
         _frames(heard),
@@ -60,15 +70,11 @@ async def event_socket(socket: WebSocket[Any, Any, Any], given: TheGiven) -> Non
     await socket.accept()
     try:
         query = Query(socket.scope["query_string"], (EVENT_NAMES, LAST_SEQ))
-        heard = _heard(given.engine, given.streams, query[EVENT_NAMES], _last_seq(query), given.bounds.heartbeat_s)
+        heard = _heard(given.engine, given.streams, query[EVENT_NAMES], query[LAST_SEQ], given.bounds.heartbeat_s)
     except InputError as error:
         await socket.close(code=1008, reason=close_reason(str(error)))
         return
     await _until_one_ends(asyncio.create_task(_tell(socket, heard)), asyncio.create_task(_until_gone(socket)))
-
-
-def _last_seq(query: Query) -> int | None:
-    return query[LAST_SEQ] or None
 
 
 async def _heard(
