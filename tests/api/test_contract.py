@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -74,6 +76,16 @@ async def test_an_array_answers_metrics_and_counts(client):
     assert body["success"] is True
     assert [m["value"] for m in body["metrics"]] == [0, 1, 2]
     assert (body["accepted"], body["refused"]) == (3, 0)
+
+
+async def test_the_answer_to_a_large_array_is_made_off_the_event_loop(client):
+    workers = ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(workers)
+    for size, threads in ((3, 0), (5000, 1)):
+        sent = [{"metricName": "m", "value": n} for n in range(size)]
+        body = (await client.post(f"{V1}/metrics", json=sent)).json()
+        assert [m["value"] for m in body["metrics"]] == list(range(size))
+        assert len(workers._threads) == threads
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 
@@ -40,6 +41,8 @@ _STORED = {
     "timestamp": _NOW,
 }
 _TEXT = "text/plain; version=0.0.4"
+INLINE_BYTES = 64 * 1024
+"""The answer to a larger body is made in a thread: 10 MiB hold several hundred thousand metrics."""
 
 
 class _Sent(msgspec.Struct, rename="camel"):
@@ -61,7 +64,7 @@ _MANY: msgspec.json.Decoder[list[_Sent]] = msgspec.json.Decoder(list[_Sent])
     status_code=200,
     opt={"doc": Doc(Stored, _STORED, StoredMany, bodies=(Body(JSON, _ONE_OR_MANY, lambda _: _SENT),))},
 )
-async def add_metrics(request: Req, given: TheGiven) -> Response[Stored | StoredMany]:
+async def add_metrics(request: Req, given: TheGiven) -> Response[bytes]:
     """Stores one metric, or an array of them.
 
     The answer comes after the commit. When some metrics of an array are refused, the others are stored all the
@@ -75,7 +78,9 @@ async def add_metrics(request: Req, given: TheGiven) -> Response[Stored | Stored
     body = await decoded(body, request.headers.get("content-encoding", ""), given.bounds.json_bytes)
     receipt = await given.engine.ingest("json", body, JSON)
     refuse_partly(receipt)
-    return Response(_echo(body, receipt))
+    if len(body) <= INLINE_BYTES:
+        return Response(_echo(body, receipt), media_type=JSON)
+    return Response(await asyncio.to_thread(_echo, body, receipt), media_type=JSON)
 
 
 @get("/metrics", media_type=_TEXT, opt={"doc": Doc(None, "airis_up 1\n", media="text/plain")})
@@ -95,13 +100,15 @@ def refuse_partly(receipt: Receipt, headers: dict[str, str] | None = None) -> No
         raise PartlyRefused(receipt.accepted, receipt.refused, receipt.refusals, headers or {})
 
 
-def _echo(body: bytes, receipt: Receipt) -> Stored | StoredMany:
+def _echo(body: bytes, receipt: Receipt) -> bytes:
+    """The whole answer as JSON."""
     now = stamp(now_ms())
     if body.lstrip()[:1] != b"[":
-        return Stored("1 metric was stored", _metric(_ONE.decode(body), receipt.received_ms), timestamp=now)
+        one = Stored("1 metric was stored", _metric(_ONE.decode(body), receipt.received_ms), timestamp=now)
+        return msgspec.json.encode(one)
     metrics = [_metric(m, receipt.received_ms) for m in _MANY.decode(body)]
     message = "1 metric was stored" if len(metrics) == 1 else f"{len(metrics)} metrics were stored"
-    return StoredMany(message, metrics, receipt.accepted, receipt.refused, timestamp=now)
+    return msgspec.json.encode(StoredMany(message, metrics, receipt.accepted, receipt.refused, timestamp=now))
 
 
 def _metric(sent: _Sent, received_ms: int) -> MetricEcho:
