@@ -33,6 +33,7 @@ class Receipt:
     refusals: tuple[Refusal, ...] = ()
     samples: int = 0
     received_ms: int = T
+    unsupported: int = 0
 
 
 @dataclass
@@ -73,6 +74,7 @@ class FakeEngine:
     not_ready_reason: str = ""
     fails_with: Exception | None = None
     refuses: tuple[Refusal, ...] = ()
+    unsupported: int = 0
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     events: EventBus = field(default_factory=lambda: EventBus(lambda: T))
 
@@ -105,7 +107,8 @@ class FakeEngine:
         count = len(read_json(body)) if kind == "json" else 1
         if (kind, content_type) == ("otlp", "application/json") and not body.startswith(b"{"):
             raise InputError("the body is no export request")
-        return Receipt(count - len(self.refuses), len(self.refuses), self.refuses, count - len(self.refuses))
+        refused = len(self.refuses) + self.unsupported
+        return Receipt(count - refused, refused, self.refuses, count - refused, unsupported=self.unsupported)
 
     async def series(
         self, matchers: Sequence[Matcher], start: int | None, end: int | None, limit: int

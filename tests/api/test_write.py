@@ -40,6 +40,17 @@ async def test_refused_items_are_400_and_the_written_ones_are_still_told(client,
     assert answer.headers["x-prometheus-remote-write-samples-written"] == "0"
 
 
+async def test_native_histograms_alone_are_no_error_and_counted(client, engine):
+    engine.unsupported = 1
+    answer = await client.post("/api/v1/write", content=b"wire", headers=SNAPPY)
+    assert answer.status_code == 204
+    assert answer.headers["x-airis-histograms-refused"] == "1"
+    engine.refuses = REFUSALS
+    answer = await client.post("/api/v1/write", content=b"wire", headers=SNAPPY)
+    assert answer.status_code == 400
+    assert answer.json()["refused"] == 2
+
+
 async def test_a_busy_store_is_503_so_that_the_sender_keeps_the_data(client, engine):
     engine.fails_with = StoreBusy("full", 4)
     answer = await client.post("/api/v1/write", content=b"wire", headers=SNAPPY)

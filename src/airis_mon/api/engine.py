@@ -36,6 +36,10 @@ class Receipt(Protocol):
         """Samples that were stored."""
 
     @property
+    def unsupported(self) -> int:
+        """Of the refused items those of a kind that is never stored, such as native histograms."""
+
+    @property
     def received_ms(self) -> int:
         """The time given to items that came without one."""
 

@@ -45,8 +45,8 @@ async def remote_write(request: Req, given: TheGiven) -> Response[None]:
     """Prometheus remote write, versions 1.0 and 2.0: protobuf, compressed with snappy.
 
     In prometheus.yml: `remote_write: [{url: "http://HOST:8765/api/v1/write"}]`. The answer comes after the
-    commit. When some items are refused, the others are stored and the answer is 400 with `details`; 429 and 503
-    carry Retry-After and mean "send it again".
+    commit. When some items are refused, the others are stored and the answer is 400 with `details`; native
+    histograms alone are left out without an error. 429 and 503 carry Retry-After and mean "send it again".
     """
     if media_of(request) != PROTOBUF:
         raise HttpError(415, f"remote write is {PROTOBUF}; send that Content-Type")
@@ -55,7 +55,8 @@ async def remote_write(request: Req, given: TheGiven) -> Response[None]:
     body = await read_body(request, given.bounds.bulk_bytes, given.bounds.body_timeout_s)
     receipt = await given.engine.ingest("remote_write", body, request.headers.get("content-type", ""))
     headers = _written(receipt)
-    refuse_partly(receipt, headers)
+    if receipt.refused > receipt.unsupported:
+        refuse_partly(receipt, headers)
     return Response(None, status_code=204, headers=headers)
 
 
@@ -97,11 +98,13 @@ async def otlp(request: Req, given: TheGiven) -> Response[bytes]:
 
 
 def _written(receipt: Receipt) -> dict[str, str]:
-    # Exemplars and native histograms are not stored; a 2.0 sender learns it here.
+    # Exemplars and native histograms are not stored; a 2.0 sender learns it here. Were they an error, a Prometheus that
+    # has some would log one with every request.
     return {
         "X-Prometheus-Remote-Write-Samples-Written": str(receipt.samples),
         "X-Prometheus-Remote-Write-Histograms-Written": "0",
         "X-Prometheus-Remote-Write-Exemplars-Written": "0",
+        "X-Airis-Histograms-Refused": str(receipt.unsupported),
     }
 
 

@@ -29,7 +29,7 @@ from airis_mon.app.warm import warm_detect, warm_ingest
 from airis_mon.detect.coverage import Coverage
 from airis_mon.errors import NotFound, Refusal, StoreBusy, StoreError
 from airis_mon.events.anomaly import Anomaly
-from airis_mon.ingest.base import Collector, Decoder
+from airis_mon.ingest.base import Collector, Decoded, Decoder
 from airis_mon.series.admit import Limits, admit
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import NEVER, Catalogue
@@ -65,7 +65,8 @@ class SeriesInfo:
 class Receipt:
     """What became of a pushed body, given after the commit that holds its samples.
 
-    accepted counts items taken, retries of stored ones included; samples those committed now.
+    accepted counts items taken, retries of stored ones included; samples those committed now; unsupported those of the
+    refused that are of a kind that is never stored.
     """
 
     accepted: int
@@ -73,6 +74,7 @@ class Receipt:
     refusals: tuple[Refusal, ...]
     samples: int
     received_ms: int
+    unsupported: int = 0
 
 
 @dataclass(slots=True)
@@ -259,7 +261,8 @@ class Engine:
             batch = self._decode(kind, body, content_type, now)
         kept = await self.accept(kind, batch)
         accepted = len(batch) - (kept.refused - batch.refused)
-        return Receipt(accepted, kept.refused, kept.refusals, len(kept), now)
+        unsupported = batch.unsupported if isinstance(batch, Decoded) else 0
+        return Receipt(accepted, kept.refused, kept.refusals, len(kept), now, unsupported)
 
     def _decode(self, kind: str, body: bytes, content_type: str, now: int) -> Batch:
         return self.parts.decoders[kind].decode(body, content_type, now)

@@ -11,9 +11,13 @@ from airis_mon.series.batch import Batch
 
 @dataclass(frozen=True, slots=True)
 class Decoded(Batch):
-    """A batch from a push format that carries more than samples: `exemplars` stood in the body and were skipped."""
+    """A batch from a push format that carries more than samples.
+
+    exemplars stood in the body and were skipped; of the refused items `unsupported` are of kinds that are never stored.
+    """
 
     exemplars: int = 0
+    unsupported: int = 0
 
 
 class Decoder(Protocol):

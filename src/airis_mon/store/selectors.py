@@ -15,7 +15,8 @@ _OPS = {"=": "{0} = {1}", "!=": "{0} != {1}", "=~": "match({0}, {1})", "!~": "NO
 def condition(matchers: Sequence[Matcher], metric: str = "metric") -> tuple[str, dict[str, Any]]:
     """SQL over the columns `metric` and `labels`, and its parameters; `1` for no matchers.
 
-    metric: SQL of the series' name, where the table has no such column. A missing label is the empty string, as in PromQL. Raises InputError for an unknown operator.
+    metric: SQL of the series' name, where the table has no such column. A missing label is the empty string, as in
+    PromQL. Raises InputError for an unknown operator.
     """
     terms: list[str] = []
     parameters: dict[str, Any] = {}

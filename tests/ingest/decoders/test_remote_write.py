@@ -92,7 +92,7 @@ def test_exemplars_are_skipped_and_counted(decoder):
 
 def test_native_histograms_are_refused_by_name(decoder):
     batch = decoder.decode(snap(series(CPU, sample(1, 1)) + series(MEM, field(4, b""), field(4, b""))))
-    assert (len(batch), batch.refused) == (1, 2)
+    assert (len(batch), batch.refused, batch.unsupported) == (1, 2, 2)
     assert batch.refusals[0].path == "timeseries[1]"
     assert "native histograms" in batch.refusals[0].reason
 

@@ -100,8 +100,8 @@ class RemoteWrite:
             refusals.append(_refusal(first_histogram, HISTOGRAM))
         t = np.array([s[0] for s in samples], np.int64)
         value = np.array([s[1] for s in samples], np.float64)
-        count = refused + histograms
-        return Decoded(np.array(sids, np.int32), t, value, tuple(refusals[:MAX_REFUSALS]), count, exemplars), types
+        described, count = tuple(refusals[:MAX_REFUSALS]), refused + histograms
+        return Decoded(np.array(sids, np.int32), t, value, described, count, exemplars, histograms), types
 
     def _too_many_samples(self) -> TooLarge:
         return TooLarge(f"one request holds more than {self.max_samples} samples; send smaller ones")
@@ -178,7 +178,7 @@ class _Known1:
         if met.histograms:
             refusals.append(_refusal(met.first_histogram, HISTOGRAM))
         count = len(refused) + met.histograms
-        return Decoded(sid, t, value, tuple(refusals[:MAX_REFUSALS]), count, met.exemplars)
+        return Decoded(sid, t, value, tuple(refusals[:MAX_REFUSALS]), count, met.exemplars, met.histograms)
 
 
 class _Known2(_Known1):
