@@ -197,6 +197,17 @@ async def test_a_refusal_is_dropped_counted_and_explained(status: int):
     assert [v for _, _, v in receiver.rows] == [2.0]
 
 
+async def test_a_score_of_one_signal_is_a_series_of_its_own():
+    receiver = Receiver()
+    w = writer(receiver, catalogue_of("a"))
+    for signal in ("mean", "p99"):
+        w.offer("aiops_anomaly_score", np.zeros(1, np.int32), np.full(1, 1000), np.ones(1), signal)
+    await w.stop()
+    assert [name for name, _, _ in receiver.rows] == [
+        f'aiops_anomaly_score{{for="a",host="h0",signal="{signal}"}}' for signal in ("mean", "p99")
+    ]
+
+
 async def test_series_that_were_evicted_since_are_left_out():
     receiver, catalogue = Receiver(), catalogue_of("a", "b")
     w = writer(receiver, catalogue)

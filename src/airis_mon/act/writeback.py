@@ -43,12 +43,13 @@ BACKOFF = Backoff(first_s=0.5, longest_s=30.0, attempts=1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What waits to be sent: samples of one metric of ours, about the series `sid`."""
+    """What waits to be sent: samples of one metric of ours, about the series `sid`, or about one signal of each."""
 
     metric: str
     sid: Ids
     t: Times
     value: Values
+    signal: str = ""
 
     def __len__(self) -> int:
         return len(self.sid)
@@ -57,10 +58,11 @@ class Rows:
 class RemoteWriter:
     """Sends samples about known series to `url`, every `interval_s`, at most `batch_samples` a request.
 
-    A sample keeps the labels of the series it is about; that series' name becomes the label `for`, and `labels` are
-    added. At most `queue_samples` wait; beyond that the oldest are dropped. 429, 5xx and network failures are tried
-    again, after what Retry-After says if it says so, for at most `give_up_s`; other refusals are dropped. Everything
-    dropped is counted by reason in `dropped`. `offer` never waits and may be called from any thread.
+    A sample keeps the labels of the series it is about; that series' name becomes the label `for`, `signal` is added
+    if it is about one signal of it, and `labels` are. At most `queue_samples` wait; beyond that the oldest are
+    dropped. 429, 5xx and network failures are tried again, after what Retry-After says if it says so, for at most
+    `give_up_s`; other refusals are dropped. Everything dropped is counted by reason in `dropped`. `offer` never waits
+    and may be called from any thread.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class RemoteWriter:
         self._lock = threading.Lock()
         self._queue: deque[Rows] = deque()
         self._waiting = 0
-        self._blocks: dict[str, list[bytes]] = {}  # by metric and sid
+        self._blocks: dict[tuple[str, str], list[bytes]] = {}  # by (metric, signal) and sid
         self._epoch = catalogue.epoch
         self._client: httpx2.AsyncClient | None = None
         self._task: asyncio.Task[None] | None = None
@@ -129,14 +131,14 @@ class RemoteWriter:
             await self._client.aclose()
             self._client = None
 
-    def offer(self, metric: str, sid: Ids, t: Times, value: Values) -> None:
+    def offer(self, metric: str, sid: Ids, t: Times, value: Values, signal: str = "") -> None:
         """Queues samples of our series `metric` about the series `sid`; NaN that is no staleness marker is left out."""
         keep = ~np.isnan(value) | is_stale(value)
-        rows = Rows(metric, sid[keep], t[keep], value[keep])
+        rows = Rows(metric, sid[keep], t[keep], value[keep], signal)
         with self._lock:
             for start in range(0, len(rows), self._batch_samples):
                 piece = slice(start, start + self._batch_samples)
-                self._queue.append(Rows(metric, rows.sid[piece], rows.t[piece], rows.value[piece]))
+                self._queue.append(Rows(metric, rows.sid[piece], rows.t[piece], rows.value[piece], signal))
             self._waiting += len(rows)
             while self._waiting > self._queue_samples:
                 oldest = len(self._queue.popleft())
@@ -177,41 +179,40 @@ class RemoteWriter:
                 log.exception("writeback.failed")
 
     def _take(self) -> Rows | None:
-        """Consecutive queued rows of one metric, up to a request's size."""
+        """Consecutive queued rows of one metric and signal, up to a request's size."""
         with self._lock:
             taken: list[Rows] = []
             size = 0
             while self._queue and (
                 not taken
-                or (self._queue[0].metric == taken[0].metric and size + len(self._queue[0]) <= self._batch_samples)
+                or (_about(self._queue[0]) == _about(taken[0]) and size + len(self._queue[0]) <= self._batch_samples)
             ):
                 taken.append(self._queue.popleft())
                 size += len(taken[-1])
             self._waiting -= size
         if not taken:
             return None
-        columns = ([getattr(r, c) for r in taken] for c in ("sid", "t", "value"))
-        return Rows(taken[0].metric, *(np.concatenate(c) for c in columns))
+        sid, t, value = (np.concatenate([getattr(r, c) for r in taken]) for c in ("sid", "t", "value"))
+        return Rows(taken[0].metric, sid, t, value, taken[0].signal)
 
     def _encode(self, rows: Rows) -> tuple[bytes, int]:
         """A request and its number of samples; series that were evicted since are left out."""
         if self._epoch != self.catalogue.epoch:
             self._epoch = self.catalogue.epoch
             self._blocks.clear()
-        blocks = self._blocks.setdefault(rows.metric, [])
+        blocks = self._blocks.setdefault(_about(rows), [])
         blocks += [b""] * (int(rows.sid.max(initial=-1)) + 1 - len(blocks))
         for sid in np.unique(rows.sid).tolist():
             if not blocks[sid] and self.catalogue.has(sid):
-                blocks[sid] = self._block(rows.metric, sid)
+                blocks[sid] = self._block(rows, sid)
         alive = np.fromiter((bool(blocks[s]) for s in rows.sid.tolist()), np.bool_, len(rows))
         n = int(alive.sum())
         return write_request(blocks, rows.sid[alive], rows.t[alive], rows.value[alive]), n
 
-    def _block(self, metric: str, sid: int) -> bytes:
+    def _block(self, rows: Rows, sid: int) -> bytes:
         labels = self.catalogue.labels(sid)
-        return label_block(
-            canonical({**dict(labels), **self._labels, METRIC: metric, "for": metric_of(labels)}.items())
-        )
+        ours = {METRIC: rows.metric, "for": metric_of(labels)} | ({"signal": rows.signal} if rows.signal else {})
+        return label_block(canonical({**dict(labels), **self._labels, **ours}.items()))
 
     async def _deliver(self, body: bytes, n: int) -> None:
         """One request, until it is taken, refused or given up."""
@@ -257,6 +258,10 @@ class RemoteWriter:
         if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or answer.is_server_error:
             raise Transient(said, retry_after(answer.headers.get("Retry-After", ""), datetime.now(UTC)))
         raise Permanent(said)
+
+
+def _about(rows: Rows) -> tuple[str, str]:
+    return rows.metric, rows.signal
 
 
 def retry_after(header: str, now: datetime) -> float | None:
