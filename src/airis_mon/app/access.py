@@ -44,16 +44,22 @@ class Access:
         """The records database, brought to the newest schema. Raises StoreBusy or StoreError."""
         async with self._opening:
             if self._records is None:
-                self._records = await asyncio.to_thread(records_of, self._settings, self._clock)
-                await self._records.migrate()
+                records = await asyncio.to_thread(records_of, self._settings, self._clock)
+                try:
+                    await records.migrate()
+                except BaseException:
+                    await records.close()
+                    raise
+                self._records = records
             return self._records
 
     async def keys(self) -> ApiKeys[Any]:
         """The keys in the records."""
-        if self._keys is None:
+        records = await self.records()
+        if self._keys is None:  # from here on nobody else is let in between
             from airis_mon.security.keys import ApiKeys
 
-            self._keys = ApiKeys(await self.records(), self._clock)
+            self._keys = ApiKeys(records, self._clock)
             self._saving = asyncio.create_task(self._save_usage(), name="key usage")
         return self._keys
 
@@ -106,7 +112,10 @@ class Access:
     async def _save_usage(self) -> None:
         while True:
             await asyncio.sleep(SAVE_USAGE_S)
-            await (await self.keys()).save_usage()
+            try:
+                await (await self.keys()).save_usage()
+            except Exception as error:  # noqa: BLE001 boundary: supervision; the next round saves it
+                log.warning("keys.usage.delayed", error=str(error))
 
 
 def records_of(settings: Settings, clock: Callable[[], int]) -> Sql:
