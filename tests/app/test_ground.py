@@ -56,3 +56,12 @@ def test_every_package_with_a_kernel_counts_as_code_of_the_cache() -> None:
         f.relative_to(home).parts[0] for f in home.rglob("*.py") if "airis_mon.series.kernel import" in f.read_text()
     }
     assert users <= set(WITH_KERNELS)
+
+
+def test_a_cache_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code = f"[prepare(Path({str(tmp_path)!r})) for _ in range(3)]"
+    said = shown(code, NUMBA_CACHE_DIR=str(tmp_path / "file" / "kernels"))
+    assert said.count("kernels.not_cached") == 1
+    assert "compiles anew" in said
+    assert shown(code) == ""

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -42,11 +43,30 @@ def keep_kernels(folder: Path) -> None:
     base = Path(os.environ.get(CACHE, folder))
     if base.name != _code():
         os.environ[CACHE] = str(base / _code())
+    _try(Path(os.environ[CACHE]))
 
 
 def user_cache() -> Path:
     """Where a command without a data directory keeps its kernels."""
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "airis-mon" / "kernels"
+
+
+@functools.cache
+def _try(folder: Path) -> None:
+    """Says so, once, when nothing can be cached there: numba would compile at every start without a word."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        import structlog
+
+        structlog.get_logger().warning(
+            "kernels.not_cached",
+            folder=str(folder),
+            error=error.strerror,
+            note=f"every start compiles anew; make the folder writable or set {CACHE} to one that is",
+        )
 
 
 @functools.cache
