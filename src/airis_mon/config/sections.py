@@ -123,7 +123,7 @@ class Store(Section, frozen=True):
 
 
 class Records(Section, frozen=True):
-    """Where jobs, keys, rules and incidents live."""
+    """Where API keys and the log of changes to them live."""
 
     url: Annotated[
         str, doc("PostgreSQL, postgresql://user:password@host/database. Empty: SQLite under data_dir.", secret=True)
@@ -134,11 +134,14 @@ class Records(Section, frozen=True):
 
 
 class Redis(Section, frozen=True):
-    """Shared limits and events of several servers."""
+    """Request limits that several servers share; events are told by the server in which they happen."""
 
     url: Annotated[
         str,
-        doc("Redis, redis://:password@host:6379/0 (rediss:// with TLS). Empty: kept in this process.", secret=True),
+        doc(
+            "Redis, redis://:password@host:6379/0 (rediss:// with TLS). Empty: each server counts for itself.",
+            secret=True,
+        ),
     ] = ""
 
     def __post_init__(self) -> None:
