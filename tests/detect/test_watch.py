@@ -259,6 +259,14 @@ def test_a_long_constant_life_is_worth_more_than_borrowed_knowledge():
     assert world.bank.seeds[1] == (1.0, 0, 39 * STEP, 40)
 
 
+def test_our_own_metrics_are_not_judged_unless_asked_for():
+    names = ("aiops_anomaly_score", "airis_series")
+    world = World(dict.fromkeys(names, MetricType.GAUGE))
+    for name in names:
+        assert world.feed(world.sid(name), [1, 2, 3]) == []
+    assert world.watch.coverage(reason="ours").matched == 2
+
+
 # --- histograms and summaries ---------------------------------------------------------------------------------------
 
 

@@ -36,6 +36,7 @@ class Exposition:
         yield from self._passed()
         yield from self._detector()
         yield from self._state()
+        yield from self._sources()
 
     def _passed(self) -> Iterator[Metric]:
         counts = self._engine.counts
@@ -74,18 +75,45 @@ class Exposition:
         yield GaugeMetricFamily("airis_ready", "1 while samples are taken in.", float(engine.is_ready))
         yield GaugeMetricFamily("airis_series", "Series known.", len(engine.parts.catalogue))
         yield CounterMetricFamily("airis_events_published", "Events told to subscribers.", engine.events.published)
+        if engine.store_size is not None:
+            disk, rows = engine.store_size
+            yield GaugeMetricFamily("airis_store_bytes", "Bytes on disk of all that is stored.", disk)
+            yield GaugeMetricFamily("airis_store_samples", "Stored samples, repeated ones included.", rows)
+
+    def _sources(self) -> Iterator[Metric]:
+        engine = self._engine
         yield CounterMetricFamily("airis_source_dropped", "Collected samples the store never took.", engine.dropped)
+        failures = CounterMetricFamily(
+            "airis_source_failures", "Times a source failed and was started again.", labels=["source"]
+        )
+        for name, _ in engine.parts.collectors:
+            failures.add_metric([name], engine.failures.get(name, 0))
+        yield failures
+        degraded = GaugeMetricFamily(
+            "airis_source_degraded", "Parts of a source or of the write-back that do not work now.", labels=["source"]
+        )
+        for name, what in engine.degraded().items():
+            degraded.add_metric([name], len(what))
+        yield degraded
+        sent = CounterMetricFamily("airis_writeback_sent", "Scores that a receiver has taken.")
+        dropped = CounterMetricFamily("airis_writeback_dropped", "Scores not sent, by reason.", labels=["reason"])
+        for health in [part.health() for part in engine.parts.background]:
+            sent.add_metric([], health["sent"])
+            for reason, n in health["dropped"].items():
+                dropped.add_metric([reason], n)
+        yield sent
+        yield dropped
 
     def _scores(self) -> Iterator[bytes]:
         yield b"# HELP aiops_anomaly_score Highest score of the last ten minutes, 0..1; 0.8 is the alarm line.\n"
         yield b"# TYPE aiops_anomaly_score gauge\n"
-        for labels, signal, score in self._engine.scores()[:SCORES_SHOWN]:
+        for labels, signal, score in self._engine.scores(SCORES_SHOWN):
             yield f"aiops_anomaly_score{{{_pairs(score_labels(labels, signal))}}} {score:.6g}\n".encode()
 
 
 def score_labels(labels: Labels, signal: str) -> Labels:
     """The labels of a signal's score: the series' own, its metric under `for`, and what of it is watched."""
-    own = tuple((n, v) for n, v in labels if n not in (METRIC, "for", "signal"))
+    own = tuple((f"exported_{n}" if n in ("for", "signal") else n, v) for n, v in labels if n != METRIC)
     return (("for", dict(labels)[METRIC]), ("signal", signal), *own)
 
 

@@ -7,10 +7,13 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from airis_mon.errors import ConfigError
 
 if TYPE_CHECKING:
     from airis_mon.config.settings import Settings
@@ -56,21 +59,40 @@ async def _serve(settings: Settings) -> int:
 
     manager = AIOpsManager(settings)
     await manager.access.demand_a_key()
+    listener = _listener(settings.server.host, settings.server.port)
+    say(f"AIRIS-MON: {address(settings.server.host, listener.getsockname()[1])}/  (stop with Ctrl-C)")
     await manager.initialize()
     server = _server(manager.serve_app(), settings)
     starting = asyncio.create_task(manager.start(), name="start")
     starting.add_done_callback(lambda task: setattr(server, "should_exit", server.should_exit or _has_failed(task)))
-    say(f"AIRIS-MON: {address(settings)}/  (stop with Ctrl-C)")
     try:
-        await server.serve()
-        await starting
+        await server.serve([listener])
+        if not starting.done():  # told to stop while it was still starting
+            starting.cancel()
+        await asyncio.gather(starting, return_exceptions=not _has_ended(starting))
     finally:
         await manager.stop()
     return 0 if server.started else 1
 
 
+def _has_ended(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled()
+
+
 def _has_failed(task: asyncio.Task[None]) -> bool:
     return task.cancelled() or task.exception() is not None
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """The bound socket. Raises ConfigError in words when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(
+            f"cannot listen on {host}:{port} ({why}); stop what uses it, or choose another: --port N"
+        ) from None
 
 
 def _server(app: Any, settings: Settings) -> Any:
@@ -96,8 +118,6 @@ def _server(app: Any, settings: Settings) -> Any:
     return Server(
         uvicorn.Config(
             app,
-            host=settings.server.host,
-            port=settings.server.port,
             http="httptools",
             lifespan="off",
             log_config=None,
@@ -109,13 +129,11 @@ def _server(app: Any, settings: Settings) -> Any:
     )
 
 
-def address(settings: Settings) -> str:
+def address(host: str, port: int) -> str:
     """Where people find the server."""
-    host = settings.server.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def say(text: str) -> None:
     """One line for a person who looks on; logs go to standard output."""
-    if sys.stderr.isatty():
-        print(text, file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)

@@ -18,6 +18,10 @@ CLOCKS = ("_boot_time_seconds", "node_time_seconds")
 BOUND = "le"
 
 
+OUR_PREFIXES = ("aiops_", "airis_")
+"""Our own metrics and scores: judged, the scores of scores would be scraped and judged again, without end."""
+
+
 class Why(IntEnum):
     """Why a series is skipped; NOT = it is not, by its name."""
 
@@ -27,6 +31,7 @@ class Why(IntEnum):
     INFO = 3
     TIMESTAMP = 4
     BUCKET = 5
+    OURS = 6
 
 
 class Part(IntEnum):
@@ -112,6 +117,8 @@ def _member_part(name: str, labels: Labels, declared: MetricType) -> Part:
 
 
 def _why_skipped(name: str, labels: Labels, declared: MetricType) -> Why:
+    if name.startswith(OUR_PREFIXES):
+        return Why.OURS
     if declared is MetricType.INFO or name.endswith("_info"):
         return Why.INFO
     if name.endswith(TIMESTAMPS) or name.endswith(CLOCKS):

@@ -18,6 +18,7 @@ REASONS = {
     "unselected": "no selector of detect.select means it",
     "info": "it describes something and measures nothing; select it with detect.select to watch it",
     "timestamp": "it is a point in time; select it with detect.select to watch it",
+    "ours": "our own metric or score; select it with detect.select to watch it",
     "bucket": "a bucket of no histogram that can be derived from",
 }
 """Reason -> what a person reads."""
