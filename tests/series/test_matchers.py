@@ -39,7 +39,9 @@ def test_a_selector_is_read_as_promql_reads_it(text, matchers):
         ('up{job="api"', "'}' at position 13"),
         ('up{job="api"} x', "the end at position 15"),
         ('up{="api"}', "a label name"),
-        ('up{job=~"("}', "malformed"),
+        ('up{job=~"("}', "RE2"),
+        (r'up{job="\ud800"}', "surrogate"),
+        (r'up{job="\U00110000"}', "U0010FFFF"),
         ('up{job=~"(?!x)"}', "RE2"),
         (r'{a=~"(x)\\1"}', "RE2"),
     ],
@@ -83,3 +85,13 @@ def test_an_unknown_operator_is_refused():
 def test_a_written_selector_is_read_back(labels):
     matchers = tuple(Matcher(n, "=", v) for n, v in labels.items())
     assert parse_selector("{" + ",".join(map(str, matchers)) + "}") == matchers
+
+
+def test_a_pattern_that_would_backtrack_without_end_answers():
+    matches = compile_matchers(parse_selector('up{x=~"(a|a)*b"}'))
+    assert not matches((("__name__", "up"), ("x", "a" * 5000 + "!")))
+
+
+def test_patterns_are_those_of_the_store():
+    matches = compile_matchers(parse_selector(r'{x=~"[[:alpha:]]+\\p{L}.é"}'))
+    assert matches((("__name__", "up"), ("x", "abcß\né")))
