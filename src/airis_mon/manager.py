@@ -13,7 +13,7 @@ from airis_mon import __version__
 from airis_mon.app.access import Access, is_loopback
 from airis_mon.app.ground import now_ms, prepare
 from airis_mon.config.settings import Settings, load
-from airis_mon.errors import ConfigError, Conflict
+from airis_mon.errors import ConfigError, Conflict, StoreError
 from airis_mon.events.event import NAMES, Event
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class AIOpsManager:
             if self.engine.started_at is None:
                 self._listening = asyncio.create_task(self._listen(), name="manager events")
                 await self.engine.start()
-                await self.access.records()
+                await self._open_records()
 
     async def stop(self) -> None:
         """Commits and judges what is under way, saves the detector's state, closes the store."""
@@ -139,6 +139,15 @@ class AIOpsManager:
     def serve_app(self) -> Any:
         """The ASGI application of our own server: our paths under the base, the ecosystem's at the root."""
         return self._surface(is_mounted=False)
+
+    async def _open_records(self) -> None:
+        """Makes the records database ready; while it is away everything that needs no record goes on."""
+        import structlog
+
+        try:
+            await self.access.records()
+        except StoreError as error:
+            structlog.get_logger().warning("records.unavailable", error=str(error))
 
     def _made(self) -> Engine:
         from airis_mon.app.wiring import engine_of

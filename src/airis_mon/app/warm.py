@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cramjam
 import numpy as np
 
 from airis_mon.detect.arrange import arranged
@@ -11,7 +12,7 @@ from airis_mon.ingest.decoders.remote_write import RemoteWrite
 from airis_mon.series.admit import Limits, admit
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
-from airis_mon.series.encode import label_block, write_request
+from airis_mon.series.encode import field, label_block, write_request
 from airis_mon.series.labels import canonical
 from airis_mon.store.base import SeriesStore
 from airis_mon.store.seen import Seen
@@ -33,6 +34,8 @@ def warm_ingest(store: SeriesStore) -> tuple[Catalogue, list[Batch]]:
     blocks = [label_block(canonical(labels.items())) for labels in (*plain, *buckets)]
     sid = np.arange(len(blocks), dtype=np.int32)
     decoder.decode(EMPTY_V2, V2, 0)
+    odd = field(1, field(2, bytes([0x09, *bytes(8), 0x10, 1])) + blocks[0])  # its labels come after its sample
+    decoder.decode(bytes(cramjam.snappy.compress_raw(odd)), "", 0)
     batches = []
     for t in range(1, 4):
         body = write_request(blocks, sid, np.full(len(sid), t * 1000, np.int64), np.full(len(sid), float(t)))
