@@ -116,3 +116,10 @@ async def test_without_a_window_the_last_day_until_now_is_asked(client, engine):
     await client.get(f"{V1}/anomalies")
     _, _, _, start, end, *_ = engine.calls[0]
     assert end - start == 86_400_000
+
+
+async def test_an_endless_pattern_is_refused(client):
+    for size, status in ((1000, 200), (1001, 400)):
+        answer = await client.get(f"{V1}/series", params={"match": '{a=~"%s"}' % ("a" * size)})
+        assert answer.status_code == status
+    assert "1000 are allowed" in answer.json()["message"]

@@ -26,6 +26,8 @@ LATEST_MS = 253_402_300_799_999
 """The last millisecond that RFC 3339 can write."""
 MILLISECONDS_FROM = 1e11
 """Numbers from here on are milliseconds: as seconds they would lie beyond the year 5138."""
+MOST_PATTERN = 1000
+"""Characters of a pattern in `match`: each is tried on every series."""
 _DIGITS = re.compile(r"-?\d+(\.\d+)?\Z", re.ASCII)
 _HEX_ID = re.compile(r"[0-9a-f]{16}\Z")
 
@@ -159,6 +161,14 @@ def _read_rfc3339(text: str) -> float:
         raise InputError("is no time; write RFC 3339 (2026-03-01T12:00:00Z) or epoch seconds or milliseconds") from None
 
 
+def _read_selector(text: str) -> tuple[Matcher, ...]:
+    matchers = parse_selector(text)
+    for matcher in matchers:
+        if matcher.op in {"=~", "!~"} and len(matcher.value) > MOST_PATTERN:
+            raise InputError(f"has a pattern of {len(matcher.value)} characters; {MOST_PATTERN} are allowed")
+    return matchers
+
+
 def _unknown(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
     if near:
@@ -173,7 +183,7 @@ def _refuse(name: str, value: str, reason: str) -> NoReturn:
 
 _TIME = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}]}
 MATCH: Param[Sequence[Matcher]] = Param(
-    "match", "One PromQL selector; only series that meet it.", {"type": "string"}, 'up{job="api"}', parse_selector, ()
+    "match", "One PromQL selector; only series that meet it.", {"type": "string"}, 'up{job="api"}', _read_selector, ()
 )
 START: Param[int | None] = Param(
     "start", "From this time: RFC 3339, epoch seconds or milliseconds.", _TIME, "2026-03-01T12:00:00Z", read_time, None
