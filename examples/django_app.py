@@ -7,6 +7,9 @@ Then: curl http://127.0.0.1:8000/api/v1/aiops/health
 
 Django's router knows no mounts of ASGI applications, so a few lines before it choose by the path. In a project of
 your own only `app` and `MOUNT` are needed, in asgi.py.
+
+Whoever reaches this application reaches the mount: if that is more than this machine, ask for keys by adding
+"security.api_keys": "required" to the config, or protect the path with your own authentication.
 """
 
 from __future__ import annotations

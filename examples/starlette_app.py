@@ -4,6 +4,9 @@
     uvicorn examples.starlette_app:app
 
 Then: curl http://127.0.0.1:8000/api/v1/aiops/health
+
+Whoever reaches this application reaches the mount: if that is more than this machine, ask for keys by adding
+"security.api_keys": "required" to the config, or protect the path with your own authentication.
 """
 
 from __future__ import annotations
