@@ -65,10 +65,14 @@ class MemoryStore:
         matches = compile_matchers(matchers)
         return [r for _, r in sorted(self.known.items()) if matches(r.labels)][:limit]
 
+    def series_by_fp(self, fps: Sequence[int]) -> list[SeriesRow]:
+        self.ping()
+        return [r for fp, r in sorted(self.known.items()) if fp in fps]
+
     def load_series(self, since: int | None = None) -> Iterator[SeriesRow]:
         return iter(list(self.known.values()))
 
-    def samples(self, fps: Sequence[int], start: int, end: int, limit: int = 11_000_000) -> Columns:
+    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = 11_000_000) -> Columns:
         return self._columns(sorted(k for k in self.rows if k[0] in set(fps) and start <= k[1] <= end)[:limit])
 
     def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:
@@ -79,9 +83,17 @@ class MemoryStore:
         yield self._columns(sorted((k for k in self.rows if start < k[1] <= end), key=lambda k: k[1]))
 
     def anomalies(
-        self, fps: Sequence[int] | None, start: int, end: int, min_score: float = 0.0, limit: int = 1000
+        self,
+        fps: Sequence[int] | None,
+        start: int,
+        end: int,
+        min_score: float = 0.0,
+        limit: int = 1000,
+        matchers: Sequence[Matcher] = (),
     ) -> list[Anomaly]:
-        return [a for a in self.found.values() if start <= a.t <= end and (fps is None or a.fp in fps)][:limit]
+        matches = compile_matchers(matchers)
+        asked = [a for a in self.found.values() if (fps is None or a.fp in fps) and matches(a.labels)]
+        return [a for a in asked if start <= a.t <= end and a.score >= min_score][:limit]
 
     def maintain(self, now: int) -> None:
         self.ping()

@@ -23,11 +23,12 @@ from airis_mon.app.detection import Detection
 from airis_mon.app.exposition import Exposition
 from airis_mon.app.ground import KernelCache
 from airis_mon.app.history import Curve, History
+from airis_mon.app.reporter import Part
 from airis_mon.app.sources import Sources
 from airis_mon.app.vitals import Vitals
 from airis_mon.app.warm import warm_detect, warm_ingest
 from airis_mon.detect.coverage import Coverage
-from airis_mon.errors import NotFound, Refusal, StoreBusy, StoreError
+from airis_mon.errors import AirisError, InputError, NotFound, Refusal, StoreBusy, StoreError
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.ingest.base import Collector, Decoded, Decoder
 from airis_mon.series.admit import Limits, admit
@@ -50,7 +51,10 @@ HOUSEKEEPING_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class SeriesInfo:
-    """A series as people see it: its latest sample (t None = none yet) and what is watched of it."""
+    """A series as people see it: its latest sample and what is watched of it.
+
+    last_t and last_value are None when none has come for as long as an idle series is remembered.
+    """
 
     fp: int
     labels: Labels
@@ -109,7 +113,7 @@ class Parts:
     data_dir: Path
     kernels: KernelCache
     idle_s: float = 86_400.0
-    background: Sequence[Any] = ()  # what else has `start()` and `await stop()`, such as the write-back
+    background: Sequence[Part] = ()  # what else is a `reporter.Part`
 
 
 class Engine:
@@ -125,7 +129,10 @@ class Engine:
         self._sources = Sources(self.accept, parts.cursors)
         self._tasks: list[asyncio.Task[None]] = []
         self._ingest_is_warm = asyncio.Event()
+        self._warming_ended = asyncio.Event()
+        self._failure = ""  # what only a restart would mend
         self._is_open = False
+        self.store_size: tuple[int, int] | None = None  # (bytes on disk, stored samples), measured once a minute
         self._vitals = Vitals(self, parts.data_dir)
         self._exposition = Exposition(self)
 
@@ -135,9 +142,10 @@ class Engine:
         """Opens the store, restores what was known, begins to collect.
 
         A store that does not answer yet is waited for in the background: the engine runs and is not ready.
-        Raises StoreError for what waiting will not mend.
+        Raises StoreError for what waiting will not mend, AirisError when the kernels cannot be compiled.
         """
         self.started_at = self.parts.clock()
+        self.parts.catalogue.tick(self.started_at)
         try:
             await self._open()
         except StoreBusy as error:
@@ -170,6 +178,8 @@ class Engine:
     @property
     def is_live(self) -> bool:
         """Whether nothing has died that only a restart would mend."""
+        if self._failure:
+            return False
         return not self.is_ready or (self.parts.detection.is_alive and self.parts.commit.is_alive)
 
     @property
@@ -179,18 +189,24 @@ class Engine:
 
     @property
     def failures(self) -> Mapping[str, int]:
-        """How often each source failed."""
+        """How often each source failed and was started again."""
         return self._sources.failures
 
+    def degraded(self) -> dict[str, list[str]]:
+        """What of each source, and of the write-back, does not work at present; [] = all of it does."""
+        parts = [*self.parts.collectors, *((part.name, part) for part in self.parts.background)]
+        return {name: list(health()["degraded"]) for name, p in parts if (health := getattr(p, "health", None))}
+
     async def _open(self) -> None:
-        await self._call(self.parts.store.open)
-        await self._call(self._know_series)
+        await self._open_store()
+        try:
+            await self._call(self._know_series)
+            if not self.parts.kernels.is_complete:
+                await self._compile()
+        except BaseException:
+            await self._call(self.parts.store.close)
+            raise
         self._is_open = True
-        if not self.parts.kernels.is_complete:
-            self.not_ready_reason = "compiling kernels, once after an install or upgrade: about a quarter of a minute"
-            log.info("kernels.compiling", note=self.not_ready_reason)
-            self._start_warming()
-            await self._ingest_is_warm.wait()
         self.parts.detection.start()
         for part in self.parts.background:
             part.start()
@@ -200,6 +216,16 @@ class Engine:
             self._start_warming()
         log.info("engine.started", series=len(self.parts.catalogue), sources=len(self.parts.collectors))
 
+    async def _open_store(self) -> None:
+        """Given up meanwhile, it waits for the call in its thread: nobody else would close what that opens."""
+        opening = asyncio.ensure_future(self._call(self.parts.store.open))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait([opening])
+            await self._call(self.parts.store.close)
+            raise
+
     async def _open_later(self) -> None:
         while not self.is_ready:
             await asyncio.sleep(STORE_RETRY_S)
@@ -207,6 +233,24 @@ class Engine:
                 await self._open()
             except StoreError as error:
                 self.not_ready_reason = str(error)
+            except Exception as error:  # boundary: supervision; said where people look, since nobody awaits this task
+                self._failure = self.not_ready_reason = f"the start failed: {error!r}; see the log"
+                log.exception("engine.start.failed")
+                return
+
+    async def _compile(self) -> None:
+        self.not_ready_reason = "compiling kernels, once after an install or upgrade: about a quarter of a minute"
+        log.info("kernels.compiling", note=self.not_ready_reason)
+        self._start_warming()
+        wanted = [asyncio.ensure_future(e.wait()) for e in (self._ingest_is_warm, self._warming_ended)]
+        try:
+            await asyncio.wait(wanted, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in wanted:
+                waiting.cancel()
+        if self._failure:
+            self.not_ready_reason = self._failure
+            raise AirisError(self._failure)
 
     def _start_warming(self) -> None:
         # A thread that ends with the process: nobody waits for kernels when it is told to stop meanwhile.
@@ -215,34 +259,64 @@ class Engine:
     def _warm(self, loop: asyncio.AbstractEventLoop) -> None:
         """Loads or compiles all kernels; samples are taken in as soon as those of their way are there."""
         began = self.parts.clock()
-        catalogue, batches = warm_ingest(self.parts.store)
+        try:
+            catalogue, batches = warm_ingest(self.parts.store)
+            self._tell(loop, self._ingest_is_warm)
+            warm_detect(catalogue, batches)
+            self.parts.kernels.complete()
+            log.info("kernels.loaded", duration_ms=self.parts.clock() - began)
+        except Exception as error:  # boundary: supervision of this thread
+            self._failure = f"the kernels cannot be compiled: {error!r}; see the log"
+            log.exception("kernels.failed")
+        finally:
+            self._tell(loop, self._warming_ended)
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(self._ingest_is_warm.set)
-        warm_detect(catalogue, batches)
-        self.parts.kernels.complete()
-        log.info("kernels.loaded", duration_ms=self.parts.clock() - began)
+            loop.call_soon_threadsafe(event.set)
 
     def _know_series(self) -> None:
         since = self.parts.clock() - int(self.parts.idle_s * 1000)
-        rows = list(self.parts.store.load_series(since))
-        for row in rows:
-            self.parts.catalogue.intern(row.labels)
+        rows, refused, why = [], 0, ""
+        for row in self.parts.store.load_series(since):
+            try:
+                self.parts.catalogue.intern(row.labels)
+            except InputError as error:  # a limit was lowered since, or the series sent now would not find room
+                refused, why = refused + 1, str(error)
+            else:
+                rows.append(row)
         self.parts.commit.remember(rows)
+        if refused:
+            log.warning("series.refused", series=refused, last=why)
 
     async def _housekeeping(self) -> None:
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
-            if not self.is_ready:
-                continue
-            now = self.parts.clock()
+            await self.tidy()
+
+    async def tidy(self) -> None:
+        """One round of what is done every minute; a part that fails keeps no other from its turn."""
+        self.parts.catalogue.tick(self.parts.clock())
+        if not self.is_ready:
+            return
+        for part in (self._maintain, self._evict, self._measure):
             try:
-                await self._call(self.parts.store.maintain, now)
-                gone = await self._call(self.parts.detection.evict, now - int(self.parts.idle_s * 1000))
+                await part()
             except StoreError as error:
-                log.warning("housekeeping.delayed", error=str(error))
-                continue
-            if gone:
-                log.info("series.evicted", series=gone)
+                log.warning("housekeeping.delayed", part=part.__name__.strip("_"), error=str(error))
+            except Exception:  # boundary: supervision; the next round tries again
+                log.exception("housekeeping.failed", part=part.__name__.strip("_"))
+
+    async def _maintain(self) -> None:
+        await self._call(self.parts.store.maintain, self.parts.clock())
+
+    async def _evict(self) -> None:
+        gone = await self._call(self.parts.detection.evict, self.parts.clock() - int(self.parts.idle_s * 1000))
+        if gone:
+            log.info("series.evicted", series=gone)
+
+    async def _measure(self) -> None:
+        self.store_size = await self._call(self.parts.store.size)
 
     # -- in -----------------------------------------------------------------------------------------------------
 
@@ -255,14 +329,25 @@ class Engine:
         if not self.is_ready:
             raise StoreBusy(f"not ready: {self.not_ready_reason}", STORE_RETRY_S)
         now = self.parts.clock()
-        if len(body) > INLINE_BYTES or not self._ingest_is_warm.is_set() or kind not in self.parts.decoders:
+        batch = self._decoded_inline(kind, body, content_type, now)
+        if batch is None:
             batch = await self._call(self._decode, kind, body, content_type, now)
-        else:
-            batch = self._decode(kind, body, content_type, now)
         kept = await self.accept(kind, batch)
         accepted = len(batch) - (kept.refused - batch.refused)
         unsupported = batch.unsupported if isinstance(batch, Decoded) else 0
         return Receipt(accepted, kept.refused, kept.refusals, len(kept), now, unsupported)
+
+    def _decoded_inline(self, kind: str, body: bytes, content_type: str, now: int) -> Batch | None:
+        """None when the event loop would have to wait: for a large body, a kernel, an import, or another decoder."""
+        if len(body) > INLINE_BYTES or not self._ingest_is_warm.is_set() or kind not in self.parts.decoders:
+            return None
+        lock = self.parts.catalogue.lock
+        if not lock.acquire(blocking=False):
+            return None
+        try:
+            return self._decode(kind, body, content_type, now)
+        finally:
+            lock.release()
 
     def _decode(self, kind: str, body: bytes, content_type: str, now: int) -> Batch:
         return self.parts.decoders[kind].decode(body, content_type, now)
@@ -270,6 +355,7 @@ class Engine:
     async def accept(self, kind: str, batch: Batch) -> Batch:
         """Admits and commits decoded samples; answers those committed, with all refusals."""
         batch = admit(batch, self.parts.catalogue, self.parts.clock(), self.parts.limits)
+        self.parts.catalogue.touch(batch.sid)  # before the commit: else the series could be evicted under way
         if len(batch):
             await asyncio.wrap_future(self.parts.commit.add(batch))
         self.counts.note(kind, batch)
@@ -286,13 +372,23 @@ class Engine:
         return await self._call(self._infos, [(row.fp, row.labels) for row in rows])
 
     async def series_one(self, fp: int) -> SeriesInfo:
-        """One series. Raises NotFound."""
-        sid = self.parts.catalogue.find(fp)
-        if sid is None:
-            raise NotFound(f"no series {hex_id(fp)}; GET /series lists what is known")
+        """One series, also one that was silent for so long that only the store knows it. Raises NotFound."""
+        labels = self._labels(fp)
+        if labels is None:
+            rows = await self._stored(self.parts.store.series_by_fp, [fp])
+            if not rows:
+                raise NotFound(f"no series {hex_id(fp)}; GET /series lists what is known")
+            labels = rows[0].labels
         await self._recall([fp])
-        (info,) = await self._call(self._infos, [(fp, self.parts.catalogue.labels(sid))])
+        (info,) = await self._call(self._infos, [(fp, labels)])
         return info
+
+    def _labels(self, fp: int) -> Labels | None:
+        sid = self.parts.catalogue.find(fp)
+        try:
+            return None if sid is None else self.parts.catalogue.labels(sid)
+        except KeyError:  # evicted at this moment
+            return None
 
     async def _recall(self, fps: Sequence[int]) -> None:
         """Fetches the latest sample of series that have had none since the start."""
@@ -351,20 +447,18 @@ class Engine:
         """Our own metrics and scores in the text format."""
         return await self._call(self._exposition.page)
 
-    async def store_size(self) -> tuple[int, int]:
-        """(bytes on disk, stored samples)."""
-        return await self._stored(self.parts.store.size)
-
-    def scores(self) -> list[tuple[Labels, str, float]]:
-        """(labels, signal, highest score of the last ten minutes) of every watched signal, highest first."""
-        detection = self.parts.detection
+    def scores(self, limit: int) -> list[tuple[Labels, str, float]]:
+        """(labels, signal, highest score of the last ten minutes) of the `limit` highest watched signals, in order."""
+        detection, catalogue = self.parts.detection, self.parts.catalogue
         with detection.lock:
-            highest = self._highest()
-            held = set(detection.watch.slots.held().tolist())
-            order = np.argsort(-highest, kind="stable")
-            signals = [(detection.watch.signal(int(slot)), float(highest[slot])) for slot in order if slot in held]
-        catalogue = self.parts.catalogue
-        return [(catalogue.labels(s.sid), s.kind, score) for s, score in signals if catalogue.has(s.sid)]
+            held = detection.watch.slots.held()
+            scores = self._highest()[held]
+            if len(held) > limit:  # only what is shown becomes Python objects: there may be a million
+                top = np.argpartition(-scores, limit)[:limit]
+                held, scores = held[top], scores[top]
+            order = np.argsort(-scores, kind="stable")
+            signals = [(detection.watch.signal(int(held[i])), float(scores[i])) for i in order]
+            return [(catalogue.labels(s.sid), s.kind, score) for s, score in signals if catalogue.has(s.sid)]
 
     def _highest(self) -> Any:
         return self.parts.detection.peaks.highest(self.parts.clock(), self.parts.detection.bank.size)

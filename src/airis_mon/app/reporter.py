@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import structlog
@@ -19,12 +19,31 @@ log = structlog.get_logger()
 SCORE = "aiops_anomaly_score"
 
 
+class Part(Protocol):
+    """Something that works beside the loop of the engine."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in metrics."""
+
+    def start(self) -> None:
+        """Begins to work."""
+
+    async def stop(self) -> None:
+        """Ends what is under way."""
+
+    def health(self) -> dict[str, Any]:
+        """How it is: `degraded` lists what does not work now, `sent` and `dropped` count samples."""
+
+
 class Reporter:
     """Offers to `writer`, every `interval_s`, the highest score of the last ten minutes of each watched signal.
 
     The series are those of GET /metrics, with the label `signal`. Only signals whose score reached `min_score`, and
     once more when they fall below it: writing every quiet one would double what the user's Prometheus holds.
     """
+
+    name = "writeback"
 
     def __init__(
         self,

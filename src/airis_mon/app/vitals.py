@@ -25,7 +25,11 @@ class Vitals:
         psutil.cpu_percent()  # the first call only sets its origin
 
     def health(self) -> dict[str, Any]:
-        """The specification's health: unhealthy = a restart is needed, degraded = running but not taking samples."""
+        """The specification's health: unhealthy = a restart is needed, degraded = running but not taking samples.
+
+        Beyond the specification: `catchingUp` while stored samples of before the start are still judged, and
+        `degraded` names the sources, and the write-back, of which something does not work at present.
+        """
         engine = self._engine
         services = dict.fromkeys(NOT_BUILT, False) | {
             "analytics": engine.is_ready and engine.parts.detection.is_alive,
@@ -41,12 +45,14 @@ class Vitals:
             "totalServices": len(services),
             "errorRecoveryStatus": {
                 "circuitBreakerState": "open" if commit.is_failing else "closed",
-                "errorCount": commit.failures,
-                "uniqueErrors": len(engine.failures),
+                "errorCount": commit.failures + sum(engine.failures.values()),
+                "uniqueErrors": (commit.failures > 0) + len(engine.failures),
                 "fallbackCacheSize": 0,
             },
             "notReadyReason": engine.not_ready_reason,
             "notBuilt": list(NOT_BUILT),
+            "catchingUp": engine.parts.detection.is_catching_up,
+            "degraded": sorted(name for name, what in engine.degraded().items() if what),
             "timestamp": engine.parts.clock(),
         }
 

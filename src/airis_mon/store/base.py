@@ -72,6 +72,9 @@ class SeriesStore(Protocol):
     ) -> list[SeriesRow]:
         """Series that match every matcher and were seen within [start, end], ordered by fp."""
 
+    def series_by_fp(self, fps: Sequence[int]) -> list[SeriesRow]:
+        """The series of these fingerprints, whenever they were seen, ordered by fp; unknown ones are left out."""
+
     def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
         """The first `limit` samples of some series within [start, end]; without it all, or TooLarge is raised."""
 

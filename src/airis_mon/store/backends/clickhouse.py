@@ -220,6 +220,10 @@ class ClickHouse:
             )
         )
 
+    def series_by_fp(self, fps: Sequence[int]) -> list[SeriesRow]:
+        """The series of these fingerprints, whenever they were seen, ordered by fp; unknown ones are left out."""
+        return list(self._series(_one_of(fps), _span(_EARLIEST, _LATEST), "ORDER BY fp"))
+
     def load_series(self, since: int | None = None) -> Iterator[SeriesRow]:
         """Every series seen since then, in no order, a page at a time: for the start of the engine."""
         (count,) = self._numbers("SELECT toUInt64(count()) FROM series WHERE tenant = {tenant:String}", {})
