@@ -125,7 +125,12 @@ def draw(found: dict[str, Any], loaded: float, out: Path) -> None:
     axes.annotate(
         note, (at[first], hits[first]["value"]), (-12, 0), textcoords="offset points", ha="right", va="center"
     )
-    axes.set(title=found["name"], xlabel="minutes since the load began", ylim=(0, 1.05), xlim=(t[0], t[-1]))
+    axes.set(
+        title=found["name"],
+        xlabel="minutes since the load began",
+        ylim=(0, min(1.05, 1.6 * np.nanmax(value))),
+        xlim=(t[0], t[-1]),
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     figure.savefig(out)
