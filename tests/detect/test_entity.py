@@ -128,3 +128,19 @@ def test_a_fault_in_many_metrics_is_found_from_raw_values() -> None:
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="entity"):
         Entities(top=0)
+
+
+def test_constants_that_change_before_they_are_known_raise_nothing() -> None:
+    n, m = 240, 8
+    value = np.zeros((n, m))
+    for k in range(3, 9):  # one after another, from the third sample on
+        value[k * k - 6 :, k % m] += 0.01 * k
+    slot, t = rows(n, m)
+    bank = Record()
+    bank.reserve(m)
+    scores = bank.update(slot, t, value.ravel())
+    hosts = Entities()
+    hosts.assign(np.arange(m), np.zeros(m, int))
+    out = hosts.update(slot, t, scores.onset, scores.level)
+    assert (out.score[:12] == 0).all()
+    assert (out.score < LINE).all()

@@ -42,7 +42,9 @@ from airis_mon.detect._rows import (
     LAST,
     LAST_WEEKLY,
     LEVEL,
+    LEVEL_DOUBTED,
     LEVEL_LINE,
+    LEVEL_MATURE_S,
     LEVEL_PROFILE_RATE,
     LEVEL_S,
     LEVEL_SPREAD,
@@ -116,7 +118,7 @@ def measure(b: Array, s: Array, settings: Array) -> None:
     _means(b, s)
     _residuals(b, s)
     _features(b, s)
-    _level(b, s)
+    _level(b, s, settings)
 
 
 @kernel
@@ -229,21 +231,30 @@ def _features(b: Array, s: Array) -> None:
 
 
 @kernel
-def _level(b: Array, s: Array) -> None:
-    """The level channel: how far a quick mean of the value less its hour lies from a slow one, in usual distances."""
+def _level(b: Array, s: Array, settings: Array) -> None:
+    """The level channel: how far a quick mean of the value less its hour lies from a slow one, in usual distances.
+
+    What is usual takes samples and hours to learn: until then a distance counts for less, in warm-up for nothing, and
+    however many times the usual it is (a constant has none), it counts for no more than the little seen can bear.
+    """
+    mature = settings[MATURITY] * LEVEL_MATURE_S
     for i in range(L):
+        count = s[COUNT * L + i]
         fast = b[FAST * L + i]
         level = b[LEVEL * L + i]
         size = b[LEVEL_SPREAD * L + i] + np.float32(0.002) * (b[HIGH * L + i] - b[LOW * L + i])
         size += FLOOR * abs(level + b[ORIGIN * L + i]) + TINY
         x = s[X * L + i] - b[DAY_LEVEL * L + i]
         far = FAST_CLIP * size
-        x = min(max(x, level - far), level + far) if s[COUNT * L + i] > LEVEL_YOUNG else x
+        x = min(max(x, level - far), level + far) if count > LEVEL_YOUNG else x
         fast += (x - fast) * np.float32(1 / 3)
         s[FASTS * L + i] = fast
         s[DISTANCE * L + i] = fast - level
         s[SIZE * L + i] = size
-        s[Z * L + i] = abs(fast - level) / size * min(ONE, s[COUNT * L + i] / LEVEL_YOUNG)
+        few = settings[EASE] / max(count, ONE)
+        doubt = few * few + mature / (b[SPAN * L + i] + ONE)
+        z = abs(fast - level) / size
+        s[Z * L + i] = z / (ONE + doubt * (ONE + z / LEVEL_DOUBTED)) if count > settings[WARM] else NIL
 
 
 @kernel

@@ -156,7 +156,8 @@ class Reference:
         far = min(max(far, -100 * size), 100 * size) if self.n > 100 else far
         self.fast += (self.level + far - self.fast) / 3
         distance = self.fast - self.level
-        return abs(distance) / size * min(1, self.n / 100), distance, size
+        z, doubt = abs(distance) / size, (self.ease / max(self.n, 1)) ** 2 + self.maturity * 8 * 3600 / (self.span + 1)
+        return z / (1 + doubt * (1 + z / 30)) * (self.n > self.warm), distance, size
 
     def _learn_level(self, x: float, hour: int, distance: float, size: float, passed: float) -> None:
         usual = x - self.day_level.get(hour, 0) - self.level

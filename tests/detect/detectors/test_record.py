@@ -300,3 +300,24 @@ def test_impossible_settings_are_refused() -> None:
     for wrong in ({"decay": 1.0}, {"line": 0.0}, {"warm": -1.0}):
         with pytest.raises(ConfigError, match="record"):
             Record(**wrong)
+
+
+@pytest.mark.parametrize("step_s", [15, 60, 300])
+def test_a_change_in_the_first_hours_moves_the_level_less_the_less_is_known(step_s: int) -> None:
+    levels = []
+    for n in (3, 12, 50, 400, 20_000):
+        value = np.append(np.round(noise(n, mean=1, size=0.01), 4), np.full(3, 2.0))
+        levels.append(float(feed(fresh(), value, step_s).level[-1]))
+    assert levels[0] == 0
+    assert levels[1] < levels[2] < levels[3] < levels[4]
+    assert levels[1] < 1
+    assert levels[4] > 30
+
+
+def test_a_newcomer_that_borrowed_trusts_its_level_sooner() -> None:
+    bank, alone = fresh(4), fresh()
+    for i in range(3):
+        feed(bank, noise(4000, i), slot=i)
+    assert bank.borrow(3, [0, 1, 2])
+    value, late = np.append(noise(30, 7), np.full(3, 90.0)), START + 4000 * 300_000
+    assert feed(bank, value, start=late, slot=3).level[-1] > 2 * feed(alone, value, start=late).level[-1]

@@ -30,11 +30,12 @@ class Record:
     votes when it leaves the band of everything seen before, by how far it does; votes fade, add up, and only a total
     above the last one raises an alarm until the slot re-arms. New extremes of steady noise get rarer by themselves
     (about ln n in n samples), so false alarms die out without a window or a distribution. The level channel grades
-    below the line how far the series has moved from its slow, hour-of-day aware baseline; see `detect.entity`.
+    below the line how far the series has moved from its slow, hour-of-day aware baseline, in usual distances less the
+    doubt of the first hours; see `detect.entity`.
 
     Times are seconds, so 5 s and 1 h data behave alike; a silence counts by its length. Nothing is raised in the first
     `warm` samples, and for some times `ease` samples only what is far out; features that need hours or days to settle
-    are held back as long. A band that stayed far too wide for `epoch_s` moves in: no outlier blinds a slot for good.
+    are held back as long, by `maturity`. A band that stayed far too wide for `epoch_s` moves in: no outlier blinds a slot for good.
 
     zone: whose hours the profiles follow, a table made by `series.zone.zone`; UTC without one.
     points_s: every sample counts as that many seconds after the one before; 0 = by its time.
