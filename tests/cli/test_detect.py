@@ -14,6 +14,7 @@ from airis_mon.cli import detect
 from airis_mon.cli.progress import Progress
 from airis_mon.cli.sketch import WIDTH, Summary
 from airis_mon.detect.detectors.record import Record
+from airis_mon.detect.entity import Entities
 from airis_mon.errors import ConfigError, InputError
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
@@ -184,6 +185,29 @@ def test_entities_are_judged_as_a_whole_whatever_the_order_of_rows(tmp_path, is_
     run(path, "--out", tmp_path / "out.parquet", "--entity", "host", "--entities-out", tmp_path / "hosts.csv")
     text = pyarrow.csv.read_csv(tmp_path / "hosts.csv")
     assert text["metrics"].to_pylist()[-1] == ";".join(table["metrics"].to_pylist()[-1])
+
+
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_a_wide_file_of_a_machine_scores_as_the_detector_and_the_entity_score_do(tmp_path, is_repeated):
+    value = np.random.default_rng(3).normal(5, 1, (600, 11)).round(3)
+    value[400:460, 2:8] += 30
+    value[5::97, 3] = np.nan
+    lines = [f"{60 * i},h,{','.join('' if np.isnan(x) else str(x) for x in row)}" for i, row in enumerate(value)]
+    if is_repeated:
+        lines.insert(430, lines[429])
+    path, out = tmp_path / "in.csv", tmp_path / "hosts.parquet"
+    path.write_text("timestamp,host," + ",".join(f"m{k}" for k in range(11)) + "\n" + "\n".join(lines) + "\n")
+    run(path, "--wide", "--out", tmp_path / "out.parquet", "--entity", "host", "--entities-out", out)
+    slot, t = np.tile(np.arange(11, dtype=np.int32), 600), np.repeat(np.arange(600) * 60_000, 11)
+    known = np.isfinite(value.ravel())
+    slot, t = slot[known], t[known]
+    bank, hosts = Record(), Entities()
+    bank.reserve(11)
+    hosts.assign(np.arange(11, dtype=np.int32), np.zeros(11, np.int32))
+    scores = bank.update(slot, t, value.ravel()[known])
+    wanted = hosts.update(slot, t, scores.onset, scores.level).score
+    assert (wanted >= 0.8).any()
+    np.testing.assert_allclose(pq.read_table(out)["score"].to_numpy(), wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize("options", [["--entities-out", "x.csv"], ["--entity", "pod", "--entities-out", "x.csv"]])

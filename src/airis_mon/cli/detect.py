@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airis_mon.app.ground import keep_kernels, user_cache
-
-    keep_kernels(user_cache())  # before the first kernel is imported
     from airis_mon.cli.judged import Judged
     from airis_mon.cli.sketch import Summary
     from airis_mon.detect.base import Detector
@@ -55,6 +52,9 @@ def run(args: argparse.Namespace) -> int:
 
     Raises InputError for the file, ConfigError for an option.
     """
+    from airis_mon.app.ground import keep_kernels, user_cache
+
+    keep_kernels(user_cache())  # before the first kernel is imported
     from airis_mon.cli.entities import EntityTable
     from airis_mon.cli.judged import Names, TableFile, judged_columns
     from airis_mon.cli.progress import Progress

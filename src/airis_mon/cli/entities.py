@@ -40,8 +40,8 @@ class EntityTable:
         self.anomalies = 0
 
     def add(self, judged: Judged) -> None:
-        """Takes a piece; gaps tell nothing of an entity."""
-        rows = np.flatnonzero(np.isfinite(judged.value))
+        """Takes a piece; what was not judged, a gap or a repeated sample, tells nothing of an entity."""
+        rows = np.flatnonzero(~np.isnan(judged.bands.expected))
         columns = (judged.sid, judged.t, judged.scores.onset, judged.scores.level)
         self._pieces.append(tuple(c[rows] for c in columns))
 
