@@ -38,6 +38,8 @@ _HEALTH = {
     "timestamp": _NOW,
     "notReadyReason": "",
     "notBuilt": ["ollama", "gemini", "knowledgeCollector", "mlops"],
+    "catchingUp": False,
+    "degraded": [],
 }
 _STATUS = {
     "initialized": True,

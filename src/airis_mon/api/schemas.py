@@ -93,6 +93,8 @@ class Health(Out):
     timestamp: Timestamp
     not_ready_reason: Annotated[str, Meta(description="Why no samples are taken in; empty when they are")] = ""
     not_built: Annotated[list[str], Meta(description="Services that this version does not have")] = []
+    catching_up: Annotated[bool, Meta(description="Samples stored before the start are still being judged")] = False
+    degraded: Annotated[list[str], Meta(description="Sources that cannot be read at present, or the write-back")] = []
 
 
 class SystemMetrics(Out):
