@@ -181,6 +181,14 @@ SELECTIONS: list[tuple[list[Matcher], str]] = [
 ]
 
 
+def test_series_are_found_by_their_fingerprints_whenever_they_were_seen(open_store: Open) -> None:
+    store, catalogue = open_store(), known(labels("up", job="a"), labels("up", job="b"))
+    note(store, catalogue, T - 400 * 24 * HOUR)
+    assert [row.labels for row in store.series_by_fp([fps(catalogue)[1], 12345])] == [labels("up", job="b")]
+    assert [row.fp for row in store.series_by_fp(fps(catalogue))] == sorted(fps(catalogue))
+    assert store.series_by_fp([]) == []
+
+
 def test_matchers_select_as_in_promql(open_store: Open) -> None:
     series = [labels("up", host="h1"), labels("up", host="h2"), labels("up", text="one\ntwo"), labels("down")]
     store, catalogue = open_store(), known(*series)
