@@ -116,7 +116,7 @@ async def send(engine: Engine, *metrics: dict[str, Any]) -> Any:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):  # a first run compiles kernels
         while not condition():  # noqa: ASYNC110  what it waits for happens in threads
             await asyncio.sleep(0.005)
 
