@@ -35,7 +35,8 @@ class Record:
 
     Times are seconds, so 5 s and 1 h data behave alike; a silence counts by its length. Nothing is raised in the first
     `warm` samples, and for some times `ease` samples only what is far out; features that need hours or days to settle
-    are held back as long, by `maturity`. A band that stayed far too wide for `epoch_s` moves in: no outlier blinds a slot for good.
+    are held back as long, by `maturity`. A band that stayed far too wide for `epoch_s` moves in: no outlier blinds a
+    slot for good.
 
     zone: whose hours the profiles follow, a table made by `series.zone.zone`; UTC without one.
     points_s: every sample counts as that many seconds after the one before; 0 = by its time.
