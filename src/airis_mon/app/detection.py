@@ -111,7 +111,9 @@ class Detection:
 
     def start(self) -> None:
         """Begins to judge; first restores the latest snapshot and catches up from the store."""
-        self._thread.start()
+        with self._wake:
+            if not self._stopping:
+                self._thread.start()
 
     def stop(self, timeout_s: float = 30.0) -> None:
         """Judges what waits, takes a last snapshot, ends."""
@@ -123,8 +125,8 @@ class Detection:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+        """Whether the thread has not died; one that was not started yet will be."""
+        return self._thread.ident is None or self._thread.is_alive()
 
     @property
     def queued(self) -> int:

@@ -45,6 +45,8 @@ R = TypeVar("R")
 
 INLINE_BYTES = 64 * 1024
 """Smaller bodies are decoded on the event loop: a thread would cost more than the work."""
+DRAWN_AT_ONCE, DRAWN_LATER = 2, 14
+"""Curves are drawn by worker threads that ingest and queries need too: so many at once, so many more may wait."""
 STORE_RETRY_S = 2.0
 HOUSEKEEPING_S = 60.0
 
@@ -130,6 +132,8 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         self._ingest_is_warm = asyncio.Event()
         self._warming_ended = asyncio.Event()
+        self._pencils = asyncio.Semaphore(DRAWN_AT_ONCE)
+        self._drawing = 0
         self._failure = ""  # what only a restart would mend
         self._is_open = False
         self.store_size: tuple[int, int] | None = None  # (bytes on disk, stored samples), measured once a minute
@@ -207,7 +211,6 @@ class Engine:
             await self._call(self.parts.store.close)
             raise
         self._is_open = True
-        self.parts.detection.start()
         for part in self.parts.background:
             part.start()
         self._sources.start(self.parts.collectors)
@@ -264,6 +267,7 @@ class Engine:
             self._tell(loop, self._ingest_is_warm)
             warm_detect(catalogue, batches)
             self.parts.kernels.complete()
+            self.parts.detection.start()  # not before: it would hold its lock while it compiles
             log.info("kernels.loaded", duration_ms=self.parts.clock() - began)
         except Exception as error:  # boundary: supervision of this thread
             self._failure = f"the kernels cannot be compiled: {error!r}; see the log"
@@ -407,7 +411,14 @@ class Engine:
     async def bands(self, fp: int, signal: str | None, start: int, end: int) -> Curve:
         """What was expected of one signal within [start, end]."""
         await self.series_one(fp)
-        return await self._stored(self.parts.history.curve, fp, signal, start, end)
+        if self._drawing >= DRAWN_AT_ONCE + DRAWN_LATER:
+            raise StoreBusy(f"{self._drawing} curves are being drawn; ask for fewer at once or shorter windows", 1.0)
+        self._drawing += 1
+        try:
+            async with self._pencils:
+                return await self._stored(self.parts.history.curve, fp, signal, start, end)
+        finally:
+            self._drawing -= 1
 
     async def anomalies(
         self,
