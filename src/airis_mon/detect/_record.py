@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from airis_mon.detect._rows import (
     AGE,
     ALARM,
+    AMOUNT,
+    AMOUNT_SCALED,
     BEST,
+    BORN_S,
     CLIP,
     COUNT,
     DAY,
@@ -34,6 +37,7 @@ from airis_mon.detect._rows import (
     FAST_CLIP,
     FASTS,
     FEATURES,
+    FIRST_SCALED,
     FIRST_WEEKLY,
     FLOOR,
     GAP_S,
@@ -62,6 +66,7 @@ from airis_mon.detect._rows import (
     MEAN_STEPS,
     MEANS,
     MOST_EARLY,
+    MOST_LEVEL,
     NEAR_HIGH,
     NEAR_LOW,
     NEW,
@@ -87,6 +92,7 @@ from airis_mon.detect._rows import (
     SPREADS,
     STEP,
     STEPS,
+    STILL,
     STRETCH,
     TAKEN,
     TINY,
@@ -187,7 +193,10 @@ def _residuals(b: Array, s: Array) -> None:
         s[DAY_SCALES * L + i] = scale
         spread += (abs(r) - spread) * s[LONG * L + i]
         s[SPREADS * L + i] = spread
-        size = np.float32(0.5) * (scale + spread) + FLOOR * abs(s[(MEANS + 3) * L + i] + b[ORIGIN * L + i]) + TINY
+        amount = abs(s[(MEANS + 3) * L + i] + b[ORIGIN * L + i])
+        size = np.float32(0.5) * (scale + spread) + FLOOR * amount + TINY
+        s[AMOUNT * L + i] = amount
+        s[AMOUNT_SCALED * L + i] = amount / size
         weekly = b[WEEK * L + i]
         rw = x - weekly if weekly == weekly else (r if b[SPAN * L + i] >= WEEK_S else NIL)
         s[WEEKS * L + i] = weekly + min(ONE, np.float32(1.5) * rate) * rw if weekly == weekly else x
@@ -238,6 +247,8 @@ def _level(b: Array, s: Array, settings: Array) -> None:
     however many times the usual it is (a constant has none), it counts for no more than the little seen can bear.
     """
     mature = settings[MATURITY] * LEVEL_MATURE_S
+    ease = settings[EASE]
+    warm = settings[WARM]
     for i in range(L):
         count = s[COUNT * L + i]
         fast = b[FAST * L + i]
@@ -251,10 +262,13 @@ def _level(b: Array, s: Array, settings: Array) -> None:
         s[FASTS * L + i] = fast
         s[DISTANCE * L + i] = fast - level
         s[SIZE * L + i] = size
-        few = settings[EASE] / max(count, ONE)
+    for i in range(L):  # a loop of its own: in one, the compiler makes no vectors of either
+        count = s[COUNT * L + i]
+        few = ease / max(count, ONE)
         doubt = few * few + mature / (b[SPAN * L + i] + ONE)
-        z = abs(fast - level) / size
-        s[Z * L + i] = z / (ONE + doubt * (ONE + z / LEVEL_DOUBTED)) if count > settings[WARM] else NIL
+        z = abs(s[DISTANCE * L + i]) / s[SIZE * L + i]
+        z /= ONE + doubt * (ONE + z / LEVEL_DOUBTED)
+        s[Z * L + i] = z if count > warm else NIL
 
 
 @kernel
@@ -275,7 +289,7 @@ def judge(b: Array, s: Array, settings: Array) -> None:
         s[WHICH * L + i] = s[WHICH * L + i] if rings else np.float32(-1)
         onset = ALARM * total / line if total < line else ONE - np.float32(0.2) * line / total
         level = ALARM * s[Z * L + i] / (s[Z * L + i] + settings[LEVEL_LINE])
-        s[SCORE * L + i] = max(onset, level)
+        s[SCORE * L + i] = max(onset, min(level, MOST_LEVEL))
 
 
 @inlined
@@ -284,10 +298,14 @@ def _vote(b: Array, s: Array, settings: Array, k: int) -> None:
 
     A slot that knows little needs more: by samples seen, and by time for features that need hours or days to settle.
     The value and its step speak soonest: a newcomer's spike must be seen within minutes, at the price of some alarms
-    on its first day. A band that never opened says nothing, except for these two.
+    on its first day. A band that never opened says nothing, except for these two. A band of what stands still counts
+    as wider than it is: a rounding error is no anomaly.
     """
     mature = settings[MATURITY] * np.float32(MATURE_S[k])
     weekly = FIRST_WEEKLY <= k <= LAST_WEEKLY
+    born = np.float32(BORN_S[k])
+    still = np.float32(STILL[k])
+    amount = AMOUNT if k < FIRST_SCALED else AMOUNT_SCALED
     for i in range(L):
         v = s[(F + k) * L + i]
         low = b[(LOW + k) * L + i]
@@ -295,13 +313,16 @@ def _vote(b: Array, s: Array, settings: Array, k: int) -> None:
         vote = b[(VOTE + k) * L + i]
         count = s[COUNT * L + i]
         span = b[SPAN * L + i]
-        out = max(NIL, v - high, low - v)
-        floor = TINY + (FLOOR * abs(s[(MEANS + 3) * L + i] + b[ORIGIN * L + i]) if k == 0 else NIL)
+        middle = np.float32(0.5) * (low + high)
+        reach = still * s[amount * L + i]
+        out = max(NIL, v - max(high, middle + reach), min(low, middle - reach) - v)
+        floor = TINY + (FLOOR * s[AMOUNT * L + i] if k == 0 else NIL)
         few = settings[EASE] / max(count, ONE)
-        early = mature / (span + ONE)
+        early = mature / (max(span - born, NIL) + ONE)
         early = min(early, MOST_EARLY) if k < 2 else early * early
         need = settings[EXCESS] * (ONE + few * few + early) * (high - low + floor)
-        heard = count > settings[WARM] and (k < 2 or high > low) and (not weekly or span >= WEEKLY_VOTES_S)
+        heard = count > settings[WARM] and (k < 2 or (high > low and span > born))
+        heard = heard and (not weekly or span >= WEEKLY_VOTES_S)
         g = out / (out + need) if heard else NIL
         better = g > vote and g > s[BEST * L + i]
         s[WHICH * L + i] = np.float32(k) if better else s[WHICH * L + i]

@@ -71,7 +71,9 @@ RW: Final = 31
 TAKEN: Final = 32  # the value as far as it is learned
 F: Final = 33  # features of the sample
 NEW: Final = F + FEATURES  # votes with this sample's
-SCRATCH: Final = NEW + FEATURES
+AMOUNT: Final = NEW + FEATURES  # how large the value usually is, absolute; the same in units of the scaled residual
+AMOUNT_SCALED: Final = AMOUNT + 1
+SCRATCH: Final = AMOUNT_SCALED + 1
 
 # Settings (float32).
 POINTS_S: Final = 0
@@ -109,6 +111,10 @@ WEEK_S: Final = np.float32(600_000)
 WEEKLY_VOTES_S: Final = np.float32(700_000)
 FIRST_WEEKLY: Final = 8
 LAST_WEEKLY: Final = 10
+FIRST_SCALED: Final = 11
+# Per feature: seconds until it says anything (an hour's usual value, in the first day a distance from a mean that is
+# itself under way, means something when the hour comes again), and seconds from then on until it is mature.
+BORN_S: Final = (0.0, 0.0, 0.0, 0.0, 0.0, 86.4e3, 86.4e3, 0.0, 604.8e3, 604.8e3, 604.8e3, 86.4e3, 86.4e3)
 MATURE_S: Final = (
     28.8e3,
     28.8e3,
@@ -118,12 +124,16 @@ MATURE_S: Final = (
     86.4e3,
     86.4e3,
     86.4e3,
-    604.8e3,
-    604.8e3,
-    604.8e3,
+    86.4e3,
+    86.4e3,
+    86.4e3,
     86.4e3,
     86.4e3,
 )
+# Per feature: the share of the usual amount that a band reaches to both sides of its middle at least; less where means
+# dampen. NAB is the same with none and with twice as much; a change of 0.05 % in what stands still is no news.
+STILL: Final = (0.005, 0.005, 0.005, 0.002, 0.002, 0.005, 0.002, 0.005, 0.005, 0.002, 0.002, 0.005, 0.002)
+MOST_LEVEL: Final = np.float32(0.79)  # a level alone stays below the line: an alarm has a feature
 MOST_EARLY: Final = np.float32(8)
 GAP_STEPS: Final = np.float32(3)
 GAP_S: Final = np.float32(1800)

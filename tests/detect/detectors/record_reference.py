@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 MEAN_S = (1800.0, 7200.0, 28800.0, 86400.0)
 MEAN_STEPS = (6, 12, 24, 48)
-MATURE_H = (8, 8, 2, 8, 24, 24, 24, 24, 168, 168, 168, 24, 24)
+BORN_H = (0, 0, 0, 0, 0, 24, 24, 0, 168, 168, 168, 24, 24)
+MATURE_H = (8, 8, 2, 8, 24, 24, 24, 24, 24, 24, 24, 24, 24)
+STILL = (0.005, 0.005, 0.005, 0.002, 0.002, 0.005, 0.002, 0.005, 0.005, 0.002, 0.002, 0.005, 0.002)
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Reference:
     means: list[float] = field(default_factory=list)
     smooth: list[float] = field(default_factory=lambda: [0.0] * 4)
     spread: float = 0.0
+    size: float = 0.0
     day: dict[int, float] = field(default_factory=dict)
     day_scale: dict[int, float] = field(default_factory=dict)
     day_level: dict[int, float] = field(default_factory=dict)
@@ -97,7 +100,8 @@ class Reference:
         else:
             r, self.day[hour], self.day_scale[hour] = 0.0, dev, self.spread
         self.spread += (abs(r) - self.spread) * max(share, min(1, passed / max(300_000, 100 * self.step)))
-        rz = r / (0.5 * (self.day_scale[hour] + self.spread) + 1e-3 * abs(m288) + 1e-9)
+        self.size = 0.5 * (self.day_scale[hour] + self.spread) + 1e-3 * abs(m288) + 1e-9
+        rz = r / self.size
         if week_hour in self.week:
             rw = taken - self.week[week_hour]
             self.week[week_hour] += min(1, 1.5 * rate) * rw
@@ -109,7 +113,7 @@ class Reference:
         return [x, x - last, x - m24, m6 - m96, m24 - m288, r, s_r, x - m288, rw, s_rw, s_rw_slow, rz, s_rz]
 
     def _need(self, k: int, low: float, high: float) -> float:
-        early = self.maturity * MATURE_H[k] * 3600 / (self.span + 1)
+        early = self.maturity * MATURE_H[k] * 3600 / (max(self.span - BORN_H[k] * 3600, 0) + 1)
         early = min(early, 8) if k < 2 else early**2
         floor = 1e-9 + (1e-3 * abs(self.means[3]) if k == 0 else 0)
         return self.excess * (1 + (self.ease / max(self.n, 1)) ** 2 + early) * (high - low + floor)
@@ -118,8 +122,10 @@ class Reference:
         best, which = 0.0, -1
         for k, v in enumerate(features):
             low, high = self.bands[k]
-            out = max(0.0, v - high, low - v)
-            heard = self.n > self.warm and (k < 2 or high > low) and (not 8 <= k <= 10 or self.span >= 700_000)
+            reach = STILL[k] * abs(self.means[3]) / (1 if k < 11 else self.size)
+            out = max(0.0, v - max(high, (low + high) / 2 + reach), min(low, (low + high) / 2 - reach) - v)
+            heard = self.n > self.warm and (k < 2 or (high > low and self.span > BORN_H[k] * 3600))
+            heard = heard and (not 8 <= k <= 10 or self.span >= 700_000)
             g = out / (out + self._need(k, low, high)) if heard else 0.0
             if g > self.votes[k]:
                 self.votes[k] = g
