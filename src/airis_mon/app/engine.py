@@ -171,7 +171,7 @@ class Engine:
             await self._call(self.parts.commit.close)
             await self._call(self.parts.detection.stop)
             await self._call(self.parts.store.close)
-        self._threads.shutdown()
+        self._threads.shutdown(wait=False, cancel_futures=True)  # what was acknowledged is committed already
         log.info("engine.stopped")
 
     @property
