@@ -247,8 +247,6 @@ def _level(b: Array, s: Array, settings: Array) -> None:
     however many times the usual it is (a constant has none), it counts for no more than the little seen can bear.
     """
     mature = settings[MATURITY] * LEVEL_MATURE_S
-    ease = settings[EASE]
-    warm = settings[WARM]
     for i in range(L):
         count = s[COUNT * L + i]
         fast = b[FAST * L + i]
@@ -262,13 +260,10 @@ def _level(b: Array, s: Array, settings: Array) -> None:
         s[FASTS * L + i] = fast
         s[DISTANCE * L + i] = fast - level
         s[SIZE * L + i] = size
-    for i in range(L):  # a loop of its own: in one, the compiler makes no vectors of either
-        count = s[COUNT * L + i]
-        few = ease / max(count, ONE)
+        few = settings[EASE] / max(count, ONE)
         doubt = few * few + mature / (b[SPAN * L + i] + ONE)
-        z = abs(s[DISTANCE * L + i]) / s[SIZE * L + i]
-        z /= ONE + doubt * (ONE + z / LEVEL_DOUBTED)
-        s[Z * L + i] = z if count > warm else NIL
+        z = abs(fast - level) / size
+        s[Z * L + i] = z / (ONE + doubt * (ONE + z / LEVEL_DOUBTED)) if count > settings[WARM] else NIL
 
 
 @kernel
