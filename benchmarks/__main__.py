@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from airis_mon.app.ground import keep_kernels
 from benchmarks.bars import BARS, PARTS
 from benchmarks.usage import spin_ms
 
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.results:
         print(table(kept(args.parts)))
         return 0
+    keep_kernels(Path(__file__).parent.parent / ".kernels")  # numba alone would not notice every change of the code
     results = {}
     failed = False
     for part in args.parts or PARTS:
