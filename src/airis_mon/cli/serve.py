@@ -62,15 +62,16 @@ async def _serve(settings: Settings) -> int:
     listener = _listener(settings.server.host, settings.server.port)
     say(f"AIRIS-MON: {address(settings.server.host, listener.getsockname()[1])}/  (stop with Ctrl-C)")
     await manager.initialize()
-    server = _server(manager.serve_app(), settings)
     starting = asyncio.create_task(manager.start(), name="start")
-    starting.add_done_callback(lambda task: setattr(server, "should_exit", server.should_exit or _has_failed(task)))
     try:
+        server = _server(await asyncio.to_thread(manager.serve_app), settings)  # imports while the store opens
+        starting.add_done_callback(lambda task: setattr(server, "should_exit", server.should_exit or _has_failed(task)))
         await server.serve([listener])
         if not starting.done():  # told to stop while it was still starting
             starting.cancel()
         await asyncio.gather(starting, return_exceptions=not _has_ended(starting))
     finally:
+        starting.cancel()
         await manager.stop()
     return 0 if server.started else 1
 
