@@ -300,6 +300,7 @@ def _vote(b: Array, s: Array, settings: Array, k: int) -> None:
     weekly = FIRST_WEEKLY <= k <= LAST_WEEKLY
     born = np.float32(BORN_S[k])
     still = np.float32(STILL[k])
+    since = WEEKLY_VOTES_S if weekly else born
     amount = AMOUNT if k < FIRST_SCALED else AMOUNT_SCALED
     for i in range(L):
         v = s[(F + k) * L + i]
@@ -310,14 +311,13 @@ def _vote(b: Array, s: Array, settings: Array, k: int) -> None:
         span = b[SPAN * L + i]
         middle = np.float32(0.5) * (low + high)
         reach = still * s[amount * L + i]
-        out = max(NIL, v - max(high, middle + reach), min(low, middle - reach) - v)
+        out = max(max(NIL, v - max(high, middle + reach)), min(low, middle - reach) - v)
         floor = TINY + (FLOOR * s[AMOUNT * L + i] if k == 0 else NIL)
         few = settings[EASE] / max(count, ONE)
         early = mature / (max(span - born, NIL) + ONE)
         early = min(early, MOST_EARLY) if k < 2 else early * early
         need = settings[EXCESS] * (ONE + few * few + early) * (high - low + floor)
-        heard = count > settings[WARM] and (k < 2 or (high > low and span > born))
-        heard = heard and (not weekly or span >= WEEKLY_VOTES_S)
+        heard = count > settings[WARM] and (k < 2 or high > low) and span >= since
         g = out / (out + need) if heard else NIL
         better = g > vote and g > s[BEST * L + i]
         s[WHICH * L + i] = np.float32(k) if better else s[WHICH * L + i]
