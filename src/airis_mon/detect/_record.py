@@ -311,7 +311,8 @@ def _vote(b: Array, s: Array, settings: Array, k: int) -> None:
         span = b[SPAN * L + i]
         middle = np.float32(0.5) * (low + high)
         reach = still * s[amount * L + i]
-        out = max(max(NIL, v - max(high, middle + reach)), min(low, middle - reach) - v)
+        above = max(NIL, v - max(high, middle + reach))
+        out = max(above, min(low, middle - reach) - v)  # of two each: a maximum of three is a loop of its own
         floor = TINY + (FLOOR * s[AMOUNT * L + i] if k == 0 else NIL)
         few = settings[EASE] / max(count, ONE)
         early = mature / (max(span - born, NIL) + ONE)
