@@ -4,6 +4,9 @@ AirisError
 ├── ConfigError            a setting is unknown, malformed or impossible
 ├── InputError             what a client or file sent cannot be used; names field, value, limit and remedy
 │   └── TooLarge           it is beyond a size limit
+├── QueryError             a well-formed query has no answer: its matching, its size, an unsupported function
+│   ├── QueryTimeout       it took longer than it was allowed
+│   └── QueryCancelled     whoever asked has gone
 ├── NotFound               the thing asked for does not exist
 ├── Conflict               the request contradicts the present state
 ├── AuthError              no key, a wrong key, or a key without the right
@@ -48,6 +51,18 @@ class InputError(AirisError):
 
 class TooLarge(InputError):
     """The input is beyond a size limit."""
+
+
+class QueryError(AirisError):
+    """A well-formed query has no answer; the message says why and what to change."""
+
+
+class QueryTimeout(QueryError):
+    """A query took longer than it was allowed."""
+
+
+class QueryCancelled(QueryError):
+    """Whoever asked has gone, or the server stops."""
 
 
 class NotFound(AirisError):

@@ -59,8 +59,13 @@ def parse_selector(text: str) -> tuple[Matcher, ...]:
     if not matchers:
         raise InputError(f"selector {text!r} names no series; write a metric or at least one label condition")
     for matcher in matchers:
-        _pattern(matcher)
+        check(matcher)
     return tuple(matchers)
+
+
+def check(matcher: Matcher) -> None:
+    """Raises InputError for a pattern that RE2 refuses."""
+    _pattern(matcher)
 
 
 def compile_matchers(matchers: Sequence[Matcher]) -> Callable[[Labels], bool]:

@@ -14,8 +14,9 @@ from airis_mon.series.batch import Batch, Times, Values
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import Labels
 from airis_mon.series.matchers import Matcher
+from airis_mon.series.steps import Steps
 
-__all__ = ["Columns", "Fingerprints", "Matcher", "SeriesRow", "SeriesStore"]
+__all__ = ["Columns", "Fingerprints", "Grid", "Matcher", "SeriesRow", "SeriesStore"]
 
 Fingerprints = NDArray[np.uint64]
 
@@ -37,6 +38,18 @@ class Columns:
     fp: Fingerprints
     t: Times
     value: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A function of each series' window at each step.
+
+    fp: (s,) ascending; value: (s, steps), NaN where there is none; has: (s, steps), False where there is none.
+    """
+
+    fp: Fingerprints
+    value: Values
+    has: NDArray[np.bool_]
 
 
 class SeriesStore(Protocol):
@@ -77,6 +90,26 @@ class SeriesStore(Protocol):
 
     def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
         """The first `limit` samples of some series within [start, end]; without it all, or TooLarge is raised."""
+
+    @property
+    def grid_functions(self) -> frozenset[str]:
+        """Functions that `grid` computes."""
+
+    def grid(
+        self,
+        fps: Sequence[int],
+        function: str,
+        steps: Steps,
+        window: int,
+        args: Sequence[float] = (),
+        timeout_s: float | None = None,
+    ) -> Grid:
+        """PromQL's function of the samples in (t - window, t] at each step t; series without any value are left out.
+
+        function: the name of a range function that needs no more than constants (`args`), or "last" (the latest
+        sample's value) or "timestamp" (its time in s) as an instant selector has them: nothing after a staleness
+        marker. Range functions see no such markers. Raises QueryTimeout.
+        """
 
     def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:
         """The latest sample of each series within (before - window, before]; `fps` None = of all series."""

@@ -1,0 +1,1 @@
+"""What belongs together: values of rules become alerts, alerts become incidents. Pure."""

@@ -1,0 +1,1 @@
+"""PromQL over the store: text -> plan -> what the store fetches -> algebra over arrays -> answer."""

@@ -1,0 +1,162 @@
+"""plan -> store -> algebra -> answer, within limits of time and size. It blocks: call it from a worker thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from airis_mon.errors import QueryCancelled, QueryError, QueryTimeout
+from airis_mon.query.algebra import Algebra
+from airis_mon.query.parse import parse
+from airis_mon.query.plan import Leaf, Node, Planner, Samples, Subquery, leaves
+from airis_mon.query.values import Runs, Value, Vector, empty
+from airis_mon.series.batch import is_stale
+from airis_mon.series.matchers import Matcher
+from airis_mon.series.steps import Steps
+from airis_mon.store.base import Columns, Grid, SeriesRow
+
+LOOKBACK_MS = 300_000
+SUBQUERY_STEP_MS = 60_000
+
+
+class Source(Protocol):
+    """What is asked for series and samples: a `SeriesStore`, or one that adds to it."""
+
+    @property
+    def grid_functions(self) -> frozenset[str]:
+        """Functions that `grid` computes."""
+
+    def series(
+        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+    ) -> list[SeriesRow]:
+        """As `SeriesStore.series`."""
+
+    def grid(
+        self,
+        fps: Sequence[int],
+        function: str,
+        steps: Steps,
+        window: int,
+        args: Sequence[float] = (),
+        timeout_s: float | None = None,
+    ) -> Grid:
+        """As `SeriesStore.grid`."""
+
+    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
+        """As `SeriesStore.samples`."""
+
+
+@dataclass(slots=True)
+class Deadline:
+    """Until when a query may take, and whether it is still wanted. at: of `time.monotonic`, s."""
+
+    at: float
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def after(cls, timeout_s: float) -> Deadline:
+        """So long from now on."""
+        return cls(time.monotonic() + timeout_s)
+
+    def left_s(self) -> float:
+        """What is left. Raises as `check` does."""
+        if self.cancelled.is_set():
+            raise QueryCancelled("the query was cancelled")
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise QueryTimeout("query timed out in expression evaluation")
+        return left
+
+    def check(self) -> None:
+        """Raises QueryTimeout or QueryCancelled when it is time."""
+        self.left_s()
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one query may take: steps of one answer, series of one selector, numbers held at once."""
+
+    steps: int = 11_000
+    series: int = 100_000
+    cells: int = 50_000_000
+    lookback_ms: int = LOOKBACK_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an expression gave at each of its steps; Runs are the samples of a range, asked for at one moment."""
+
+    steps: Steps
+    value: Value | Runs
+
+
+class QueryEngine:
+    """Answers PromQL over a source of series."""
+
+    def __init__(self, source: Source, bounds: Bounds | None = None) -> None:
+        self.source = source
+        self.bounds = bounds or Bounds()
+
+    def query(self, text: str, steps: Steps, deadline: Deadline, lookback_ms: int | None = None) -> Answer:
+        """The value of an expression at every step, in the order that the expression asks for.
+
+        Raises InputError for a malformed expression, QueryError for one that has no answer or needs more than the
+        bounds allow, StoreError when the store fails.
+        """
+        if steps.count > self.bounds.steps:
+            raise QueryError(
+                f"exceeded maximum resolution of {self.bounds.steps:,} points per timeseries. "
+                "Try decreasing the query resolution (?step=XX)"
+            )
+        planner = Planner(steps, lookback_ms or self.bounds.lookback_ms, SUBQUERY_STEP_MS, self.source.grid_functions)
+        node = planner.plan(parse(text))
+        algebra = Algebra(self._fetched(node, deadline), deadline.check)
+        if isinstance(node, Samples | Subquery):
+            return Answer(steps, algebra.runs(node))
+        return Answer(steps, algebra.evaluate(node, steps))
+
+    def _fetched(self, node: Node, deadline: Deadline) -> dict[Leaf, Vector | Runs]:
+        found: dict[Leaf, Vector | Runs] = {}
+        cells = 0
+        for leaf in leaves(node):
+            if leaf not in found:
+                found[leaf] = got = self._fetch(leaf, deadline)
+                cells += got.value.size
+                self._bound(cells)
+        return found
+
+    def _fetch(self, leaf: Leaf, deadline: Deadline) -> Vector | Runs:
+        start, end = leaf.steps.start - leaf.window + 1, leaf.steps.end
+        deadline.check()
+        rows = self.source.series(leaf.matchers, start, end, self.bounds.series + 1)
+        if len(rows) > self.bounds.series:
+            raise QueryError(f"the selector means more than {self.bounds.series:,} series; add label conditions to it")
+        if isinstance(leaf, Samples):
+            return self._runs(rows, start, end)
+        if not rows:
+            return empty(leaf.steps.count)
+        self._bound(len(rows) * leaf.steps.count)
+        fps = [row.fp for row in rows]
+        grid = self.source.grid(fps, leaf.function, leaf.steps, leaf.window, leaf.args, deadline.left_s())
+        labels = {row.fp: row.labels for row in rows}
+        return Vector([labels[fp] for fp in grid.fp.tolist()], grid.value, grid.has)
+
+    def _runs(self, rows: Sequence[SeriesRow], start: int, end: int) -> Runs:
+        found = self.source.samples([row.fp for row in rows], start, end)
+        real = ~is_stale(found.value)
+        fp, t, value = found.fp[real], found.t[real], found.value[real]
+        fps = np.array([row.fp for row in rows], np.uint64)
+        bounds = np.append(np.searchsorted(fp, fps), len(fp)).astype(np.intp)
+        return Runs([row.labels for row in rows], bounds, t, value)
+
+    def _bound(self, cells: int) -> None:
+        if cells > self.bounds.cells:
+            raise QueryError(
+                "query processing would load too many samples into memory in query execution: "
+                f"{cells:,}, at most {self.bounds.cells:,}; ask for fewer series, a shorter time or a larger step"
+            )
