@@ -294,6 +294,14 @@ class Writeback(Section, frozen=True):
         check_url("url", self.url, ("http", "https"))
 
 
+class Client(Section, frozen=True):
+    """How commands such as query reach a server that runs."""
+
+    api_key: Annotated[
+        str, doc("API key that commands send; a server on another address than loopback demands one.", secret=True)
+    ] = ""
+
+
 class Log(Section, frozen=True):
     """What is logged, to standard output."""
 
@@ -319,4 +327,5 @@ class Settings(Section, frozen=True):
     detect: Detect = Detect()
     ingest: Ingest = Ingest()
     writeback: Writeback = Writeback()
+    client: Client = Client()
     log: Log = Log()
