@@ -5,6 +5,8 @@ Native is columns as they lie in memory, so a column of numbers is written and r
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +25,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "Int64": np.dtype("<i8"),
     "Float64": np.dtype("<f8"),
 }
+_TYPE = re.compile(r"(?P<array>Array\()?(?P<nullable>Nullable\()?(?P<item>\w+)\)*\Z")
 # A LowCardinality column is one dictionary and one index per row: format version 1, then "keys of its own" (0x600)
 # with the width of the indexes (0 = 1 byte, 1 = 2, 2 = 4).
 _OWN_KEYS = 0x600
@@ -70,9 +73,11 @@ def block(rows: int, columns: Sequence[bytes]) -> bytes:
 
 
 def read(data: bytes) -> list[Array]:
-    """The columns of an answer in Native, its blocks joined; only numbers of fixed width.
+    """The columns of an answer in Native, its blocks joined; only numbers of fixed width and arrays of them.
 
-    An answer without rows may have no columns at all: []. Raises ValueError or IndexError when it is cut or damaged.
+    A column of equally long arrays is (rows, length). A `Nullable` one, array or not, comes as two: the values, and 1
+    where they are null. An answer without rows may have no columns at all: []. Raises ValueError or
+    IndexError when it is cut or damaged.
     """
     parts: list[list[Array]] = []
     at = 0
@@ -81,9 +86,12 @@ def read(data: bytes) -> list[Array]:
         rows, at = _read_varint(data, at)
         columns = []
         for _ in range(count):
-            column, at = _read_column(data, at, rows)
-            columns.append(column)
-        parts.append(columns)
+            found, at = _read_column(data, at, rows)
+            columns += found
+        if rows or not parts:
+            parts.append(columns)
+    if len(parts) > 1 and not len(parts[0][0]):
+        del parts[0]
     if len(parts) == 1:
         return parts[0]
     return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
@@ -103,9 +111,32 @@ def _read_text(data: bytes, at: int) -> tuple[str, int]:
     return data[at : at + size].decode(), at + size
 
 
-def _read_column(data: bytes, at: int, rows: int) -> tuple[Array, int]:
+def _read_column(data: bytes, at: int, rows: int) -> tuple[list[Array], int]:
     name, at = _read_text(data, at)
     kind, at = _read_text(data, at)
-    if kind not in _DTYPES:
+    found = _TYPE.match(kind)
+    if found is None or found["item"] not in _DTYPES:
         raise ValueError(f"column {name!r} is of type {kind}, not a number of fixed width")
-    return np.frombuffer(data, _DTYPES[kind], rows, at), at + rows * _DTYPES[kind].itemsize
+    shape: tuple[int, ...] = (rows,)
+    if found["array"]:
+        ends, at = _read_numbers(data, at, "UInt64", shape)
+        shape = (rows, _length(name, ends))
+    nulls = []
+    if found["nullable"]:
+        is_null, at = _read_numbers(data, at, "UInt8", shape)
+        nulls = [is_null]
+    values, at = _read_numbers(data, at, found["item"], shape)
+    return [values, *nulls], at
+
+
+def _read_numbers(data: bytes, at: int, kind: str, shape: tuple[int, ...]) -> tuple[Array, int]:
+    values = np.frombuffer(data, _DTYPES[kind], math.prod(shape), at)
+    return values.reshape(shape), at + values.nbytes
+
+
+def _length(name: str, ends: Array) -> int:
+    """How long every array is. Raises ValueError when they differ."""
+    length = int(ends[0]) if len(ends) else 0
+    if not np.array_equal(ends, np.arange(1, len(ends) + 1, dtype=np.uint64) * np.uint64(length)):
+        raise ValueError(f"column {name!r} has arrays of different lengths")
+    return length

@@ -1,4 +1,4 @@
-"""Label matchers as a condition in ClickHouse's SQL; every name and value travels as a bound parameter."""
+"""Which rows are meant, in ClickHouse's SQL; every name and value of a label travels as a bound parameter."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from airis_mon.errors import InputError
 from airis_mon.series.labels import METRIC
 from airis_mon.store.base import Matcher
 
+EARLIEST, LATEST = -2_208_988_800_000, 10_413_791_999_999
+"""What DateTime64(3) can hold, ms."""
 _OPS = {"=": "{0} = {1}", "!=": "{0} != {1}", "=~": "match({0}, {1})", "!~": "NOT match({0}, {1})"}
 
 
@@ -35,3 +37,15 @@ def condition(matchers: Sequence[Matcher], metric: str = "metric") -> tuple[str,
 def anchored(regex: str) -> str:
     """The regex over the whole value, a dot matching newlines too, as Prometheus has it."""
     return f"^(?s:{regex})$"
+
+
+def one_of(fps: Sequence[int] | None) -> str:
+    """A condition on fp, None = all; integers cannot carry anything else, so they stand in the text."""
+    if fps is None:
+        return "1"
+    return f"fp IN ({','.join([str(int(fp)) for fp in fps])})" if len(fps) else "0"
+
+
+def span(start: int, end: int) -> dict[str, int]:
+    """The parameters `start` and `end` (ms) of a query, within what the store's times can be."""
+    return {"start": min(max(int(start), EARLIEST), LATEST), "end": min(max(int(end), EARLIEST), LATEST)}

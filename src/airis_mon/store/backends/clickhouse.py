@@ -16,23 +16,26 @@ from airis_mon.events.anomaly import Anomaly
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import METRIC, metric_of
-from airis_mon.store.base import Columns, Matcher, SeriesRow
+from airis_mon.series.steps import Steps
+from airis_mon.store.base import Columns, Grid, Matcher, SeriesRow
 from airis_mon.store.connection import ClientPool, DirectoryLock, parse_address
 from airis_mon.store.decimals import to_decimals
+from airis_mon.store.grids import FUNCTIONS, Grids
 from airis_mon.store.migrate import fill, migrate, templates
 from airis_mon.store.native import block, fixed, low_cardinality, read, text, text_map
 from airis_mon.store.order import SeriesOrder
 from airis_mon.store.pieces import collapse, pieces
 from airis_mon.store.rollups import Rollup, Rollups
-from airis_mon.store.selectors import condition
+from airis_mon.store.selectors import EARLIEST, LATEST, condition, one_of, span
 
 HOUR_MS = 3_600_000
 MAX_DAYS = 10_000
 """The longest retention: ClickHouse computes a row's end of life in 32 bits of seconds, which end in 2106."""
+QUERY_S = 60
+"""No query takes longer."""
 MAX_METRICS = 1_000
 """A query names no more metrics than these."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_EARLIEST, _LATEST = -2_208_988_800_000, 10_413_791_999_999  # what DateTime64(3) can hold, ms
 _SAMPLE = ("tenant", "metric", "fp", "ts", "mantissa", "exponent")
 _SERIES = ("tenant", "metric", "fp", "labels", "first_seen", "last_seen")
 _FACT = ("value", "score", "onset", "level", "expected", "lower", "upper")
@@ -100,7 +103,7 @@ class ClickHouse:
             raise ConfigError(f"store.durability {durability!r} must be 'process' or 'fsync'")
         if cluster and self.address.path:
             raise ConfigError("store.cluster needs a ClickHouse server: set store.url to http(s)://...")
-        self._mine = {"tenant": tenant}
+        self._mine: dict[str, Any] = {"tenant": tenant}
         self._is_fsync = durability == "fsync"
         self._templates = templates(self.database, cluster, retention_days, history_days)
         self._is_cluster = cluster is not None
@@ -110,6 +113,7 @@ class ClickHouse:
         self._order = SeriesOrder()
         self._ordered: Catalogue | None = None
         self._rollups = Rollups(self._numbers, self._execute)
+        self._grids = Grids(self._clients, self._within)
 
     def open(self) -> None:
         """Connects, creates or migrates the schema. Raises StoreError in words a user can act on."""
@@ -213,25 +217,25 @@ class ClickHouse:
         Raises InputError for a regular expression that RE2 does not take.
         """
         where, parameters = condition(matchers)
-        since = _EARLIEST if start is None else start // HOUR_MS * HOUR_MS
+        since = EARLIEST if start is None else start // HOUR_MS * HOUR_MS
         return list(
             self._series(
-                where, parameters | _span(since, _LATEST if end is None else end), f"ORDER BY fp LIMIT {int(limit)}"
+                where, parameters | span(since, LATEST if end is None else end), f"ORDER BY fp LIMIT {int(limit)}"
             )
         )
 
     def series_by_fp(self, fps: Sequence[int]) -> list[SeriesRow]:
         """The series of these fingerprints, whenever they were seen, ordered by fp; unknown ones are left out."""
-        return list(self._series(_one_of(fps), _span(_EARLIEST, _LATEST), "ORDER BY fp"))
+        return list(self._series(one_of(fps), span(EARLIEST, LATEST), "ORDER BY fp"))
 
     def load_series(self, since: int | None = None) -> Iterator[SeriesRow]:
         """Every series seen since then, in no order, a page at a time: for the start of the engine."""
         (count,) = self._numbers("SELECT toUInt64(count()) FROM series WHERE tenant = {tenant:String}", {})
-        span = _span(_EARLIEST if since is None else since // HOUR_MS * HOUR_MS, _LATEST)
+        seen = span(EARLIEST if since is None else since // HOUR_MS * HOUR_MS, LATEST)
         pages = 1 + int(count[0]) // _SERIES_PAGE
         for page in range(pages):
             low, high = page * 2**64 // pages, (page + 1) * 2**64 // pages - 1
-            yield from self._series(f"fp BETWEEN {low} AND {high}", span, "")
+            yield from self._series(f"fp BETWEEN {low} AND {high}", seen, "")
 
     def _series(self, where: str, parameters: dict[str, Any], tail: str) -> Iterator[SeriesRow]:
         with self._clients.client() as client:
@@ -267,19 +271,39 @@ class ClickHouse:
 
     def scan(self, start: int, end: int, rows: int = 500_000) -> Iterator[Columns]:
         """All samples with start < t <= end, in pieces of about `rows` that follow each other in time."""
-        for low, high in pieces(self._numbers, max(start, _EARLIEST) + 1, min(end, _LATEST), rows):
+        for low, high in pieces(self._numbers, max(start, EARLIEST) + 1, min(end, LATEST), rows):
             yield collapse(self._select(_SELECT_SAMPLES, None, low, high))
+
+    @property
+    def grid_functions(self) -> frozenset[str]:
+        """Functions that `grid` computes."""
+        return FUNCTIONS
+
+    def grid(
+        self,
+        fps: Sequence[int],
+        function: str,
+        steps: Steps,
+        window: int,
+        args: Sequence[float] = (),
+        timeout_s: float | None = None,
+    ) -> Grid:
+        """PromQL's function of the samples in (t - window, t] at each step t, as `SeriesStore.grid` says."""
+        return self._grids.compute(fps, function, steps, window, args, QUERY_S if timeout_s is None else timeout_s)
 
     def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:
         """The latest sample of each series within (before - window, before]; `fps` None = of all series."""
         return collapse(self._select(_SELECT_LAST, fps, before - window + 1, before))
 
     def _select(self, sql: str, fps: Sequence[int] | None, start: int, end: int, tail: str = "") -> list[Any]:
-        within, parameters = _one_of(fps), _span(start, end)
-        if fps is not None and (metrics := self._metrics(fps)):
-            within = f"metric IN {{metrics:Array(String)}} AND {within}"
-            parameters["metrics"] = metrics
-        return self._numbers(sql.format(within=within, tail=tail), parameters)
+        within, parameters = self._within(fps)
+        return self._numbers(sql.format(within=within, tail=tail), parameters | span(start, end))
+
+    def _within(self, fps: Sequence[int] | None) -> tuple[str, dict[str, Any]]:
+        metrics = [] if fps is None else self._metrics(fps)
+        if not metrics:
+            return one_of(fps), self._mine
+        return f"metric IN {{metrics:Array(String)}} AND {one_of(fps)}", self._mine | {"metrics": metrics}
 
     def _metrics(self, fps: Sequence[int]) -> list[str]:
         """The metrics of these series if all are known: they lead the key, which makes reading three times cheaper."""
@@ -311,9 +335,9 @@ class ClickHouse:
         Raises InputError for a regular expression that RE2 does not take.
         """
         where, parameters = condition(matchers, metric=f"labels['{METRIC}']")
-        within = f"{_one_of(fps)} AND ({where})"
+        within = f"{one_of(fps)} AND ({where})"
         sql = _SELECT_ANOMALIES.format(within=within, columns=", ".join(_FACT), tail=f"LIMIT {int(limit)}")
-        parameters |= _span(start, end) | self._mine | {"min_score": float(min_score)}
+        parameters |= span(start, end) | self._mine | {"min_score": float(min_score)}
         with self._clients.client() as client:
             found = client.query(sql, parameters).result_rows
         return [Anomaly(fp, tuple(labels.items()), *rest) for fp, labels, *rest in found]
@@ -328,7 +352,7 @@ class ClickHouse:
 
     def rollups(self, fps: Sequence[int] | None, start: int, end: int, resolution_ms: int) -> Rollup:
         """Windows of five minutes, or of an hour from `resolution_ms` of an hour on, that begin within [start, end]."""
-        return self._rollups.load(_one_of(fps), _span(start, end), resolution_ms)
+        return self._rollups.load(one_of(fps), span(start, end), resolution_ms)
 
     def size(self) -> tuple[int, int]:
         """(bytes on disk of all tables, stored samples, repeated ones included)."""
@@ -369,21 +393,10 @@ def _limits(memory_bytes: int) -> dict[str, Any]:
         "max_memory_usage": memory_bytes // 2,
         "max_bytes_before_external_group_by": memory_bytes // 4,
         "max_bytes_before_external_sort": memory_bytes // 4,
-        "max_execution_time": 60,
+        "max_execution_time": QUERY_S,
         "max_query_size": 50_000_000,  # fingerprints of a wide query stand in its text
         "use_query_condition_cache": 0,
     }
-
-
-def _one_of(fps: Sequence[int] | None) -> str:
-    """A condition on fp; integers cannot carry anything else, so they stand in the text."""
-    if fps is None:
-        return "1"
-    return f"fp IN ({','.join([str(int(fp)) for fp in fps])})" if len(fps) else "0"
-
-
-def _span(start: int, end: int) -> dict[str, Any]:
-    return {"start": min(max(int(start), _EARLIEST), _LATEST), "end": min(max(int(end), _EARLIEST), _LATEST)}
 
 
 def _series_row(tenant: str, row: SeriesRow) -> bytes:
