@@ -8,7 +8,19 @@ import msgspec
 import pytest
 
 from airis_mon.client import AIOpsClient, AsyncAIOpsClient, PartlyRefused
-from airis_mon.errors import AuthError, Conflict, InputError, NotFound, Permanent, TooLarge, Transient
+from airis_mon.client.calls import Unreachable
+from airis_mon.errors import (
+    AuthError,
+    Conflict,
+    InputError,
+    NotFound,
+    Permanent,
+    QueryCancelled,
+    QueryError,
+    QueryTimeout,
+    TooLarge,
+    Transient,
+)
 
 URL = "http://127.0.0.1:8765/api/v1/aiops"
 ANSWER = {
@@ -184,7 +196,7 @@ async def test_a_server_that_cannot_be_reached_is_transient():
     def refuse(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ConnectError("refused")
 
-    with pytest.raises(Transient, match="cannot be reached: refused"):
+    with pytest.raises(Unreachable, match="cannot be reached: refused"):
         AIOpsClient(transport=httpx2.MockTransport(refuse)).health()
     with pytest.raises(Transient, match="cannot be reached"):
         [e async for e in AsyncAIOpsClient(transport=httpx2.MockTransport(refuse)).events()]
@@ -204,3 +216,85 @@ async def test_a_refused_stream_raises_as_any_other_question():
         list(server.client().events())
     with pytest.raises(InputError):
         [e async for e in server.async_client().events()]
+
+
+DATA = {"resultType": "scalar", "result": [1700000000, "2"]}
+PROMETHEUS = {"status": "success", "data": DATA}
+QUERIES = [
+    ("query", ("1+1",), {}, "query", {"query": "1+1"}),
+    (
+        "query",
+        ("up",),
+        {"time": 1_700_000_000_500, "timeout_s": 30},
+        "query",
+        {"time": "1700000000.5", "timeout": "30"},
+    ),
+    (
+        "query_range",
+        ("up", datetime(2026, 3, 1, tzinfo=UTC), 1_772_370_000, "15s"),
+        {},
+        "query_range",
+        {"start": "2026-03-01T00:00:00+00:00", "end": "1772370000", "step": "15s"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "args", "given", "path", "form"), QUERIES)
+async def test_an_expression_goes_to_prometheus_api_as_a_form(method, args, given, path, form):
+    server = Server(200, PROMETHEUS)
+    assert getattr(server.client(), method)(*args, **given) == DATA
+    assert await getattr(server.async_client(), method)(*args, **given) == DATA
+    for request in server.requests:
+        assert (request.method, str(request.url)) == ("POST", f"http://127.0.0.1:8765/api/v1/{path}")
+        assert form.items() <= dict(httpx2.QueryParams(request.content.decode())).items()
+
+
+def test_a_mount_has_prometheus_api_below_it():
+    server = Server(200, PROMETHEUS)
+    server.client(url="https://shop.example/tools/aiops").query("1")
+    assert str(server.requests[0].url) == "https://shop.example/tools/aiops/prom/api/v1/query"
+
+
+def test_the_answer_is_waited_for_a_little_longer_than_the_server_may_take():
+    server = Server(200, PROMETHEUS)
+    server.client().query("1", timeout_s=60)
+    assert server.requests[0].extensions["timeout"]["read"] == 65
+
+
+def test_what_prometheus_says_beside_its_data_comes_with_it():
+    server = Server(200, {**PROMETHEUS, "warnings": ["w"], "infos": []})
+    assert server.client().query("1") == {**DATA, "warnings": ["w"]}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "error"),
+    [
+        (400, "bad_data", InputError),
+        (422, "execution", QueryError),
+        (503, "timeout", QueryTimeout),
+        (499, "canceled", QueryCancelled),
+        (404, "not_found", NotFound),
+        (503, "unavailable", Transient),
+        (500, "internal", Permanent),
+    ],
+)
+def test_each_kind_of_error_of_prometheus_raises_its_own(status, kind, error):
+    server = Server(status, {"status": "error", "errorType": kind, "error": "because"})
+    with pytest.raises(error, match="because") as caught:
+        server.client().query("up")
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"status": "success"}', b'{"data": []}'])
+def test_an_answer_that_is_not_prometheus_asks_for_the_address(body):
+    with pytest.raises(Permanent, match="is the address right"):
+        Server(200, body).client().query("up")
+
+
+def test_a_server_that_is_too_slow_is_no_server_that_is_away():
+    def stall(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ReadTimeout("")
+
+    with pytest.raises(Transient, match="did not answer in time") as caught:
+        AIOpsClient(transport=httpx2.MockTransport(stall)).query("up")
+    assert not isinstance(caught.value, Unreachable)

@@ -12,14 +12,41 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
-from airis_mon.errors import AuthError, Conflict, InputError, NotFound, Permanent, Refusal, TooLarge, Transient
+from airis_mon.errors import (
+    AirisError,
+    AuthError,
+    Conflict,
+    InputError,
+    NotFound,
+    Permanent,
+    QueryCancelled,
+    QueryError,
+    QueryTimeout,
+    Refusal,
+    TooLarge,
+    Transient,
+)
 
 BASE = "/api/v1/aiops"
+BESIDE = "/prom"
+"""Under a mount the ecosystem's paths lie here; a server of our own has them at its root."""
 DEFAULT_URL = "http://127.0.0.1:8765"
 Json = dict[str, Any]
 Time = str | int | float | datetime | None
 """RFC 3339, epoch seconds or milliseconds, or a datetime (naive means UTC)."""
+MILLISECONDS_FROM = 1e11
+"""Numbers from here on are milliseconds, as for the API."""
+OUR_SLACK_S = 5.0
+"""So much longer than the server may take, its answer is waited for."""
 
+_PROMETHEUS: dict[str, type[AirisError]] = {
+    "bad_data": InputError,
+    "execution": QueryError,
+    "timeout": QueryTimeout,
+    "canceled": QueryCancelled,
+    "not_found": NotFound,
+}
+"""What the `errorType` of Prometheus' API means; of any other the status decides."""
 
 T = TypeVar("T")
 
@@ -33,26 +60,56 @@ class PartlyRefused(InputError):
         self.refused = refused
 
 
+class Unreachable(Transient):
+    """No connection could be made: nothing listens there, or the name is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One question; T is what answers it: the part of the answer named by `key`, "" for the whole."""
+    """One question; T is what answers it: the part of the answer named by `key`, "" for the whole.
+
+    The path is one of ours, or one of Prometheus' (`is_prometheus`). timeout_s: how long the server may take, when
+    it was told so.
+    """
 
     path: str
     key: str = ""
     method: str = "GET"
     params: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    form: Mapping[str, str] | None = None
+    is_prometheus: bool = False
+    timeout_s: float | None = None
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of the request."""
-        return {} if self.content is None else {"Content-Type": "application/json"}
+    def request(self, bases: Bases) -> dict[str, Any]:
+        """What `request` of an httpx2 client takes."""
+        given: dict[str, Any] = {
+            "method": self.method,
+            "url": (bases.prometheus if self.is_prometheus else bases.ours) + self.path,
+            "params": self.params,
+        }
+        if self.content is not None:
+            given |= {"content": self.content, "headers": {"Content-Type": "application/json"}}
+        if self.form is not None:
+            given["data"] = self.form
+        if self.timeout_s is not None:
+            given["timeout"] = httpx2.Timeout(self.timeout_s + OUR_SLACK_S, connect=OUR_SLACK_S)
+        return given
 
 
-def base_url(url: str) -> str:
-    """The address of the API: a server's own, or with a path that of a mounted application."""
-    parts = httpx2.URL(url)
-    return url.rstrip("/") if parts.path.strip("/") else f"{url.rstrip('/')}{BASE}"
+@dataclass(frozen=True, slots=True)
+class Bases:
+    """Where our API and Prometheus' begin."""
+
+    ours: str
+    prometheus: str
+
+
+def bases(url: str) -> Bases:
+    """The addresses of a server's APIs; with a path it is where an application is mounted."""
+    bare = url.rstrip("/")
+    is_mount = bool(httpx2.URL(url).path.strip("/"))
+    return Bases(bare, bare + BESIDE) if is_mount else Bases(bare + BASE, bare)
 
 
 def health() -> Call[Json]:
@@ -121,13 +178,30 @@ def events(names: Iterable[str] | None, last_seq: int | None) -> Call[None]:
     return Call("/events", params=_given(names=",".join(names) if names else None, lastSeq=last_seq))
 
 
+def query(expr: str, time: Time, timeout_s: float | None) -> Call[Json]:
+    """An expression's value at one moment."""
+    return _prometheus("/api/v1/query", timeout_s, query=expr, time=_seconds_of(time))
+
+
+def query_range(expr: str, start: Time, end: Time, step: float | str, timeout_s: float | None) -> Call[Json]:
+    """An expression's values at the steps of a range."""
+    times = {"start": _seconds_of(start), "end": _seconds_of(end), "step": step}
+    return _prometheus("/api/v1/query_range", timeout_s, query=expr, **times)
+
+
+def _prometheus(path: str, timeout_s: float | None, **given: Any) -> Call[Json]:
+    """A question to Prometheus' API; as a form, because an expression may be longer than an address."""
+    form = _given(**given, timeout=None if timeout_s is None else f"{timeout_s:g}")
+    return Call(path, "data", "POST", form=form, is_prometheus=True, timeout_s=timeout_s)
+
+
 def understood(call: Call[T], response: httpx2.Response) -> T:
     """The part of an answer that was asked for. Raises what the status means, see `refusal`."""
     if response.status_code >= 400:
         raise refusal(response.status_code, response.content, response.headers.get("retry-after"))
     try:
         answer = msgspec.json.decode(response.content)
-        part: T = answer[call.key] if call.key else answer
+        part: T = _part(call, answer)
     except (msgspec.DecodeError, KeyError, TypeError):
         raise Permanent(f"{response.url} did not answer as AIRIS-MON does; is the address right?") from None
     return part
@@ -136,7 +210,9 @@ def understood(call: Call[T], response: httpx2.Response) -> T:
 def refusal(status: int, content: bytes, retry_after: str | None) -> Exception:
     """The error that a status and an error envelope mean."""
     said = _envelope(content)
-    message = str(said.get("message") or f"the server answered {status}")
+    message = str(said.get("message") or said.get("error") or f"the server answered {status}")
+    if known := _PROMETHEUS.get(str(said.get("errorType"))):
+        return known(message)
     refusals = tuple(Refusal(d["path"], d["value"], d["reason"]) for d in said.get("details") or ())
     if "accepted" in said:
         return PartlyRefused(message, refusals, said["accepted"], said["refused"])
@@ -153,7 +229,16 @@ def refusal(status: int, content: bytes, retry_after: str | None) -> Exception:
 
 def unreachable(error: httpx2.TransportError, url: str) -> Transient:
     """What a failed connection means."""
-    return Transient(f"{url} cannot be reached: {error or type(error).__name__}")
+    if isinstance(error, httpx2.ReadTimeout):
+        return Transient(f"{url} did not answer in time")
+    kind = Unreachable if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout) else Transient
+    return kind(f"{url} cannot be reached: {error or type(error).__name__}")
+
+
+def _part(call: Call[Any], answer: Json) -> Any:
+    if call.is_prometheus:  # it says beside its data what is doubtful about it
+        return answer[call.key] | {name: answer[name] for name in ("warnings", "infos") if answer.get(name)}
+    return answer[call.key] if call.key else answer
 
 
 def _path(series_id: str) -> str:
@@ -174,6 +259,11 @@ def _seconds(text: str | None) -> float | None:
 
 def _given(**params: Any) -> dict[str, str]:
     return {name: str(_written(value)) for name, value in params.items() if value is not None}
+
+
+def _seconds_of(time: Time) -> Any:
+    """Milliseconds as the seconds that Prometheus' API takes."""
+    return time / 1000 if isinstance(time, int | float) and abs(time) >= MILLISECONDS_FROM else time
 
 
 def _dated(sent: Mapping[str, Any]) -> Json:

@@ -34,7 +34,8 @@ class AIOpsClient:
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self.url = calls.base_url(url)
+        self._bases = calls.bases(url)
+        self.url = self._bases.ours
         self._http = httpx2.Client(headers=headers, timeout=timeout_s, transport=transport)
 
     def __enter__(self) -> Self:
@@ -117,6 +118,23 @@ class AIOpsClient:
         """What is watched, what was skipped, and why."""
         return self._ask(calls.coverage(match, reason, watched=watched, offset=offset, limit=limit))
 
+    def query(self, expr: str, *, time: Time = None, timeout_s: float | None = None) -> Json:
+        """The value of a PromQL expression at one moment, by default now, as Prometheus' API has it.
+
+        Answers `resultType` and `result`, and `warnings` and `infos` when there are any. timeout_s: how long the server
+        may take. Raises also InputError for a malformed expression and QueryError for one that has no answer.
+        """
+        return self._ask(calls.query(expr, time, timeout_s))
+
+    def query_range(
+        self, expr: str, start: Time, end: Time, step: float | str, *, timeout_s: float | None = None
+    ) -> Json:
+        """The values of a PromQL expression from start to end, every step (seconds, or a duration such as "15s").
+
+        Answers and raises as `query` does.
+        """
+        return self._ask(calls.query_range(expr, start, end, step, timeout_s))
+
     def events(self, names: Iterable[str] | None = None, *, last_seq: int | None = None) -> Iterator[Json]:
         """Events as they happen, until the server ends the stream.
 
@@ -135,13 +153,11 @@ class AIOpsClient:
             raise calls.unreachable(error, url) from error
 
     def _ask(self, call: Call[T]) -> T:
-        url = self.url + call.path
+        request = call.request(self._bases)
         try:
-            response = self._http.request(
-                call.method, url, params=call.params, content=call.content, headers=call.headers
-            )
+            response = self._http.request(**request)
         except httpx2.TransportError as error:
-            raise calls.unreachable(error, url) from error
+            raise calls.unreachable(error, request["url"]) from error
         return calls.understood(call, response)
 
 
