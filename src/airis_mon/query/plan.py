@@ -26,12 +26,13 @@ _HISTOGRAMS = re.compile(r"histogram_(?!quantile$)")
 _EXPERIMENTAL_AGGREGATES = frozenset({"limitk", "limit_ratio"})
 _AT = re.compile(r"tv_sec: (-?\d+),\s+tv_nsec: (\d+)")
 _MS = timedelta(milliseconds=1)
-_OPS = {pp.MatchOp.Equal: "=", pp.MatchOp.NotEqual: "!=", pp.MatchOp.Re: "=~", pp.MatchOp.NotRe: "!~"}
+# By their text: the parser's own members cannot be keys.
+_OPS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
 _CARDS = {
-    pp.VectorMatchCardinality.OneToOne: "one-to-one",
-    pp.VectorMatchCardinality.ManyToOne: "many-to-one",
-    pp.VectorMatchCardinality.OneToMany: "one-to-many",
-    pp.VectorMatchCardinality.ManyToMany: "many-to-many",
+    "VectorMatchCardinality.OneToOne": "one-to-one",
+    "VectorMatchCardinality.ManyToOne": "many-to-one",
+    "VectorMatchCardinality.OneToMany": "one-to-many",
+    "VectorMatchCardinality.ManyToMany": "many-to-many",
 }
 
 
@@ -326,7 +327,7 @@ def _matchers(selector: pp.VectorSelector) -> tuple[Matcher, ...]:
     if selector.matchers.or_matchers:
         raise InputError('parse error: "or" between matchers is not PromQL; use {name=~"a|b"}')
     named = [Matcher(METRIC, "=", selector.name)] if selector.name else []
-    found = (*named, *(Matcher(m.name, _OPS[m.op], m.value) for m in selector.matchers.matchers))
+    found = (*named, *(Matcher(m.name, _OPS[str(m.op)], m.value) for m in selector.matchers.matchers))
     for matcher in found:
         check(matcher)
     return found
@@ -335,7 +336,7 @@ def _matchers(selector: pp.VectorSelector) -> tuple[Matcher, ...]:
 def _matching(modifier: pp.BinModifier | None) -> Matching:
     if modifier is None:
         return Matching()
-    matching = Matching(card=_CARDS[modifier.card], include=tuple(modifier.group_labels or ()))
+    matching = Matching(card=_CARDS[str(modifier.card)], include=tuple(modifier.group_labels or ()))
     if modifier.matching is None:
         return matching
     is_on = modifier.matching.type == pp.LabelModifierType.Include
