@@ -35,7 +35,7 @@ from airis_mon.store.snapshots import Snapshots
 def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
     """The whole engine, nothing opened yet. Without `collect` only what is pushed comes in."""
     data_dir = Path(settings.data_dir)
-    catalogue, store, bus = _catalogue(settings), _store(settings), EventBus(now_ms, first=now_ms())
+    catalogue, store, bus = _catalogue(settings), store_of(settings), EventBus(now_ms, first=now_ms())
     snapshots = Snapshots(
         data_dir / "snapshots",
         layout=LAYOUT,
@@ -91,7 +91,8 @@ def _catalogue(settings: Settings) -> Catalogue:
     return Catalogue(max_series=of.max_series, max_labels=of.max_labels, max_label_bytes=of.max_label_bytes)
 
 
-def _store(settings: Settings) -> ClickHouse:
+def store_of(settings: Settings) -> ClickHouse:
+    """The store of the settings, not opened yet."""
     of = settings.store
     return ClickHouse(
         url=of.url or str(Path(settings.data_dir) / "store"),
