@@ -65,9 +65,9 @@ class Windows:
         first = _upto(runs, ends - width)
         return cls(runs.t, runs.value, first, _upto(runs, ends) - first, ends, width, check)
 
-    def at(self, column: NDArray[Number], offset: int = 0) -> NDArray[Number]:
-        """(s, steps) a column at so many samples after each window's first; some neighbour where it has fewer."""
-        return column.take(self.first + offset, mode="clip")
+    def at(self, column: NDArray[Number]) -> NDArray[Number]:
+        """(s, steps) a column at each window's first sample; some neighbour where it has none."""
+        return column.take(self.first, mode="clip")
 
     def at_last(self, column: NDArray[Number], back: int = 0) -> NDArray[Number]:
         """(s, steps) a column at so many samples before each window's last; some neighbour where it has fewer."""
