@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from airis_mon.errors import QueryCancelled, QueryError, QueryTimeout
+from airis_mon.errors import InputError, QueryCancelled, QueryError, QueryTimeout, TooLarge
 from airis_mon.query.algebra import Algebra
 from airis_mon.query.parse import parse
-from airis_mon.query.plan import Leaf, Node, Planner, Samples, Subquery, leaves
+from airis_mon.query.plan import Leaf, Node, Planner, Samples, String, Subquery, leaves
 from airis_mon.query.values import Runs, Value, Vector, empty
 from airis_mon.series.batch import is_stale
 from airis_mon.series.matchers import Matcher
@@ -49,6 +49,17 @@ class Source(Protocol):
 
     def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
         """As `SeriesStore.samples`."""
+
+
+@runtime_checkable
+class Computing(Protocol):
+    """A source that computes some series when they are asked for, instead of reading them."""
+
+    def computed(self, leaf: Leaf, check: Callable[[], None]) -> Vector | Runs | None:
+        """What a leaf gives: of a Select a vector, of Samples runs; None when it means stored series.
+
+        check raises when the query is to end.
+        """
 
 
 @dataclass(slots=True)
@@ -102,19 +113,32 @@ class QueryEngine:
         self.source = source
         self.bounds = bounds or Bounds()
 
-    def query(self, text: str, steps: Steps, deadline: Deadline, lookback_ms: int | None = None) -> Answer:
+    def query(
+        self,
+        text: str,
+        steps: Steps,
+        deadline: Deadline,
+        lookback_ms: int | None = None,
+        range_end: int | None = None,
+    ) -> Answer:
         """The value of an expression at every step, in the order that the expression asks for.
 
-        Raises InputError for a malformed expression, QueryError for one that has no answer or needs more than the
-        bounds allow, StoreError when the store fails.
+        range_end: until when a range was asked for (ms), which the last step need not reach; None = a single moment
+        was asked for, at which a range of samples is an answer too. Raises InputError for a malformed expression,
+        QueryError for one that has no answer or needs more than the bounds allow, StoreError when the store fails.
         """
         if steps.count > self.bounds.steps:
             raise QueryError(
                 f"exceeded maximum resolution of {self.bounds.steps:,} points per timeseries. "
                 "Try decreasing the query resolution (?step=XX)"
             )
-        planner = Planner(steps, lookback_ms or self.bounds.lookback_ms, SUBQUERY_STEP_MS, self.source.grid_functions)
+        end = steps.end if range_end is None else range_end
+        lookback = lookback_ms or self.bounds.lookback_ms
+        planner = Planner(steps, end, lookback, SUBQUERY_STEP_MS, self.source.grid_functions)
         node = planner.plan(parse(text))
+        if range_end is not None and isinstance(node, Samples | Subquery | String):
+            kind = "string" if isinstance(node, String) else "range vector"
+            raise InputError(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
         algebra = Algebra(self._fetched(node, deadline), deadline.check)
         if isinstance(node, Samples | Subquery):
             return Answer(steps, algebra.runs(node))
@@ -133,6 +157,8 @@ class QueryEngine:
     def _fetch(self, leaf: Leaf, deadline: Deadline) -> Vector | Runs:
         start, end = leaf.steps.start - leaf.window + 1, leaf.steps.end
         deadline.check()
+        if isinstance(self.source, Computing) and (found := self.source.computed(leaf, deadline.check)) is not None:
+            return found
         rows = self.source.series(leaf.matchers, start, end, self.bounds.series + 1)
         if len(rows) > self.bounds.series:
             raise QueryError(f"the selector means more than {self.bounds.series:,} series; add label conditions to it")
@@ -147,7 +173,10 @@ class QueryEngine:
         return Vector([labels[fp] for fp in grid.fp.tolist()], grid.value, grid.has)
 
     def _runs(self, rows: Sequence[SeriesRow], start: int, end: int) -> Runs:
-        found = self.source.samples([row.fp for row in rows], start, end)
+        try:
+            found = self.source.samples([row.fp for row in rows], start, end)
+        except TooLarge as error:
+            raise QueryError(f"query processing would load too many samples into memory: {error}") from None
         real = ~is_stale(found.value)
         fp, t, value = found.fp[real], found.t[real], found.value[real]
         fps = np.array([row.fp for row in rows], np.uint64)

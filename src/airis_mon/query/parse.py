@@ -29,9 +29,17 @@ def parse(text: str) -> pp.Expr:
     if not text.strip():
         raise InputError("parse error: no expression found in input")
     try:
-        return pp.parse(text)
+        return pp.parse(_TEXT.sub(_escaped, text))
     except ValueError as error:
         raise InputError(f"parse error: {error}") from None
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A string in backticks, which is raw, as one with escapes: the parser's grammar has none without."""
+    if not found[0].startswith("`"):
+        return found[0]
+    raw = found[0][1:-1].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{raw}"'
 
 
 def formatted(text: str) -> str:

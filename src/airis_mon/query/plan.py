@@ -171,11 +171,13 @@ Node = Number | String | Leaf | Subquery | Over | Held | Absent | Call | Negate 
 class Planner:
     """Plans one expression.
 
-    steps: the whole query's, for `start()` and `end()`; lookback: how old an instant selector's sample may be, ms;
+    steps: the whole query's; end: what `end()` means, the moment asked for, which may lie after the last step, ms;
+    lookback: how old an instant selector's sample may be, ms;
     interval: of subqueries that name none, ms; pushed: the range functions that the store computes.
     """
 
     steps: Steps
+    end: int
     lookback: int
     interval: int
     pushed: frozenset[str]
@@ -225,7 +227,7 @@ class Planner:
         if timed.at.type == pp.AtModifierType.Start:
             return self.steps.start
         if timed.at.type == pp.AtModifierType.End:
-            return self.steps.end
+            return self.end
         # `.at` of a time before 1970 or after 9999 fails inside the parser's binding; it stands last in the text.
         seconds, nanos = _AT.findall(repr(timed))[-1]
         return int(seconds) * 1000 + int(nanos) // 1_000_000
