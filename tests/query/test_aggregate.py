@@ -120,11 +120,9 @@ def test_a_single_step_has_the_first_k_in_their_order(
 ) -> None:
     names, is_without = grouping
     one = Vector(vector.labels, vector.value[:, :1], vector.has[:, :1])
-    groups: dict[Labels, list[tuple[Labels, float]]] = {
-        group_of(labels, names, is_without=is_without): [] for labels in one.labels
-    }
+    groups: dict[Labels, list[tuple[Labels, float]]] = {}
     for sample in at(one, 0):
-        groups[group_of(sample[0], names, is_without=is_without)].append(sample)
+        groups.setdefault(group_of(sample[0], names, is_without=is_without), []).append(sample)
     found = aggregate(op, one, scalar(k), names, is_without=is_without)
     wanted = [labels for samples in groups.values() for labels, _ in first_k(op, k, samples)]
     assert list(found.labels) == wanted

@@ -24,8 +24,10 @@ def aggregate(op: str, of: Vector, param: Value | None, labels: tuple[str, ...],
     """
     if op == "count_values":
         return tally(_text(param), of, labels, is_without=is_without)
+    is_ranked = op in {"topk", "bottomk"}
+    of = of.present() if is_ranked else of  # whose groups come in the order of what is there
     groups: Groups[Labels] = Groups.of(parts(of.labels, labels, is_without=is_without))
-    if op in {"topk", "bottomk"}:
+    if is_ranked:
         return extremes(op, of, groups, _number(param))
     if not len(of):
         return empty(of.has.shape[1])

@@ -29,7 +29,7 @@ Naming = Callable[[Labels, Labels], Labels]
 def matched(op: str, lhs: Vector, rhs: Vector, matching: Matching, *, is_bool: bool) -> Vector:
     """The operator between the series of two vectors that have equal signatures.
 
-    Raises QueryError where a step has several candidates. As in Prometheus since its change 17668 (3.10), also where
+    Raises QueryError where a step has several candidates. As in Prometheus since its change 17668 also where
     a comparison would have filtered all but one of them away: whether a query is right must not depend on values.
     """
     is_swapped = matching.card == "one-to-many"
@@ -110,9 +110,11 @@ def _check_one_side(many: Vector, one: Vector, signatures: Groups[Labels], match
     doubled = (signatures.count(one.has) > 1) & many.has.any(axis=0)
     if not doubled.any():
         return
-    step = int(np.flatnonzero(doubled.any(axis=0))[0])
-    group = int(np.flatnonzero(doubled[:, step])[0])
-    first, second = np.flatnonzero((signatures.index == group) & one.has[:, step])[:2]
+    rows = np.flatnonzero(one.has[:, np.argmax(doubled.any(axis=0))])  # at the first such step
+    groups, firsts = np.unique(signatures.index[rows], return_index=True)
+    second = rows[np.setdiff1d(np.arange(len(rows)), firsts)[0]]
+    group = signatures.index[second]
+    first = rows[firsts[np.searchsorted(groups, group)]]
     side = "left" if matching.card == "one-to-many" else "right"
     raise QueryError(
         f"found duplicate series for the match group {_shown(signatures.keys[group])} on the {side} hand-side of the "
