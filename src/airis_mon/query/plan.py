@@ -221,12 +221,12 @@ class Planner:
         moved = -((timed.offset or timedelta()) // _MS)
         if timed.at is None:
             return steps.moved(moved), False
-        return Steps.at(self._fixed(timed)).moved(moved), True
+        return Steps.at(self._fixed(timed, timed.at.type)).moved(moved), True
 
-    def _fixed(self, timed: pp.VectorSelector | pp.SubqueryExpr) -> int:
-        if timed.at.type == pp.AtModifierType.Start:
+    def _fixed(self, timed: pp.VectorSelector | pp.SubqueryExpr, kind: pp.AtModifierType) -> int:
+        if kind == pp.AtModifierType.Start:
             return self.steps.start
-        if timed.at.type == pp.AtModifierType.End:
+        if kind == pp.AtModifierType.End:
             return self.end
         # `.at` of a time before 1970 or after 9999 fails inside the parser's binding; it stands last in the text.
         seconds, nanos = _AT.findall(repr(timed))[-1]
@@ -234,7 +234,7 @@ class Planner:
 
     def _subquery(self, expr: pp.SubqueryExpr, steps: Steps, depth: int) -> Subquery:
         at, _ = self._moments(expr, steps)
-        window = expr.range // _MS
+        window = (expr.range or timedelta()) // _MS
         step = expr.step // _MS if expr.step else self.interval
         # Steps of a subquery lie on multiples of its step; windows are open on the left.
         first = ((at.start - window) // step + 1) * step
