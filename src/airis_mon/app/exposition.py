@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -112,9 +112,18 @@ class Exposition:
 
 
 def score_labels(labels: Labels, signal: str) -> Labels:
-    """The labels of a signal's score: the series' own, its metric under `for`, and what of it is watched."""
-    own = tuple((f"exported_{n}" if n in ("for", "signal") else n, v) for n, v in labels if n != METRIC)
-    return (("for", dict(labels)[METRIC]), ("signal", signal), *own)
+    """The labels of a signal's score: the series' own, its metric under `for`, and what of it is watched.
+
+    An own label of these names is called `exported_for` or `exported_signal`, as a scrape of Prometheus would have it.
+    """
+    have = dict(labels)
+    own = tuple((_moved(n, have) if n in ("for", "signal") else n, v) for n, v in labels if n != METRIC)
+    return (("for", have[METRIC]), ("signal", signal), *own)
+
+
+def _moved(name: str, taken: Collection[str]) -> str:
+    name = f"exported_{name}"
+    return _moved(name, taken) if name in taken else name
 
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})

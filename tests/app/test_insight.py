@@ -1,0 +1,344 @@
+"""Scores, expected values and bands as PromQL sees them, over a store in memory and the real detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airis_mon.app.detection import Detection
+from airis_mon.app.exposition import score_labels
+from airis_mon.app.history import Curve, History
+from airis_mon.app.insight import Insight, labels_of, latest, peaks
+from airis_mon.errors import QueryCancelled, QueryError
+from airis_mon.query.engine import Deadline, QueryEngine
+from airis_mon.query.values import Vector
+from airis_mon.series.batch import STALE, Batch
+from airis_mon.series.labels import canonical
+from airis_mon.series.matchers import parse_selector
+from airis_mon.series.steps import Steps
+from airis_mon.store.base import SeriesRow
+
+STEP = 15_000
+MINUTE = 60_000
+QUIET = [10 + float(np.sin(i / 3)) for i in range(240)]
+Run = Callable[[Detection], Detection]
+
+
+class Place:
+    """A site with a process on it, and PromQL over both."""
+
+    def __init__(self, site: Any, detection: Detection, **limits: int) -> None:
+        site.store.grid_functions = frozenset()
+        self.site, self.detection = site, detection
+        self.history = History(detection, site.store, site.snapshots)
+        self.insight = Insight(self.history, site.store, site.clock, **limits)
+        self.engine = QueryEngine(self.insight)
+
+    def send(self, labels: dict[str, str], t: int, values: Sequence[float]) -> int:
+        """Commits a run of samples; the fingerprint of its series."""
+        catalogue, store = self.detection.catalogue, self.site.store
+        sid = catalogue.intern(canonical(labels.items()))
+        fp = int(catalogue.fp[sid])
+        batch = Batch(np.full(len(values), sid, np.int32), t + np.arange(len(values)) * STEP, np.array(values, float))
+        store.known[fp] = SeriesRow(fp, catalogue.labels(sid), int(batch.t[-1]))
+        store.write(catalogue, batch, "")
+        catalogue.observe(batch)
+        self.site.clock.now = max(self.site.clock.now, int(batch.t[-1]))
+        self.detection.feed(batch)
+        assert self.detection.settle(180)  # a first run compiles kernels
+        return fp
+
+    def known(self, *series: dict[str, str]) -> int:
+        """An hour of each series and a snapshot: from here on, what is redrawn is what was live. When the next is."""
+        start = self.site.clock.now
+        for labels in series:
+            self.send(labels, start, QUIET)
+        self.detection.snapshot()
+        return start + len(QUIET) * STEP
+
+    def ask(self, text: str, steps: Steps) -> Vector:
+        answer = self.engine.query(text, steps, Deadline.after(60)).value
+        assert isinstance(answer, Vector)
+        return answer
+
+    def curve(self, fp: int, start: int, end: int) -> Curve:
+        return self.history.curve(fp, None, start, end)
+
+
+@pytest.fixture
+def place(site: Any, running: Run) -> Place:
+    return Place(site, running(site.detection()))
+
+
+LOAD = {"__name__": "load", "instance": "a", "job": "node"}
+
+
+def test_bands_are_those_of_the_curve_and_of_the_anomaly(place: Place) -> None:
+    start = place.known(LOAD)
+    fp = place.send(LOAD, start, [*QUIET[:80], 100.0, *QUIET[:20]])
+    (anomaly,) = [a for a in place.site.told if a.value > 50]
+    steps = Steps(start, STEP, 101)
+    curve = place.curve(fp, start, steps.end)
+    for name, drawn, said in (
+        ("airis_expected", curve.expected, anomaly.expected),
+        ("airis_expected_lower", curve.lower, anomaly.lower),
+        ("airis_expected_upper", curve.upper, anomaly.upper),
+    ):
+        found = place.ask(name, steps)
+        (labels,) = found.labels
+        own = {"for": "load", "signal": "value", "instance": "a", "job": "node"}
+        assert dict(labels) == {"__name__": name, **own}
+        np.testing.assert_array_equal(found.value[0], drawn)
+        assert found.value[0][80] == said
+
+
+def test_a_score_is_the_highest_of_the_ten_minutes_before_each_step(place: Place) -> None:
+    start = place.known(LOAD)
+    fp = place.send(LOAD, start, [*QUIET[:80], 100.0, *QUIET[:120]])
+    (anomaly,) = [a for a in place.site.told if a.value > 50]
+    steps = Steps(start + 11 * MINUTE, 7_000, 300)
+    curve = place.curve(fp, start, steps.end)
+    found = place.ask('aiops_anomaly_score{for="load"}', steps)
+    for step, value in zip(steps.t.tolist(), found.value[0].tolist(), strict=True):
+        recent = (curve.t >= (step // MINUTE - 10) * MINUTE) & (curve.t <= step)
+        assert value == curve.score[recent].max()
+    assert found.value.max() == anomaly.score
+    above = steps.t[(found.value[0] >= 0.8)]
+    assert above.min() <= anomaly.t + 7_000
+    assert 10 * MINUTE - 7_000 <= above.max() - anomaly.t <= 11 * MINUTE
+
+
+def test_an_alert_of_five_minutes_fires_on_one_sample(place: Place) -> None:
+    start = place.site.clock.now
+    place.send(LOAD, start, [*QUIET, 100.0, *QUIET[:60]])
+    found = place.ask("min_over_time((aiops_anomaly_score > bool 0.8)[5m:15s])", Steps(start + 200 * STEP, STEP, 100))
+    assert found.value.max() == 1
+
+
+def test_a_band_lasts_for_the_look_back_and_ends_with_its_series(place: Place) -> None:
+    start = place.site.clock.now
+    place.send(LOAD, start, QUIET)
+    last = start + 239 * STEP
+    found = place.ask("airis_expected", Steps(last, 1000, 310))
+    assert found.has[0].tolist() == [i < 300 for i in range(310)]
+    assert len(set(found.value[0][:300].tolist())) == 1
+    seen = place.ask("timestamp(airis_expected)", Steps.at(last + MINUTE))
+    assert seen.value[0, 0] == last / 1000
+    place.send(LOAD, last + STEP, [float(STALE)])
+    found = place.ask("airis_expected", Steps(last, 1000, 310))
+    assert found.has[0].tolist() == [i < 15 for i in range(310)]
+    assert place.ask("aiops_anomaly_score", Steps(last + 2 * STEP, 1, 2)).has.all()  # what it was is still so
+
+
+def test_range_functions_see_a_sample_of_each_of_the_signal(place: Place) -> None:
+    start = place.site.clock.now
+    fp = place.send(LOAD, start, [*QUIET, 100.0, *QUIET[:20]])
+    end = start + 260 * STEP
+    curve = place.curve(fp, end - 20 * MINUTE + 1, end)
+    at = Steps.at(end)
+    expected = curve.expected
+    assert place.ask("max_over_time(airis_expected[20m])", at).value[0, 0] == expected.max()
+    assert place.ask("count_over_time(airis_expected[20m])", at).value[0, 0] == len(expected) == 80
+    assert place.ask("avg_over_time(airis_expected[20m])", at).value[0, 0] == pytest.approx(expected.mean())
+    assert place.ask("quantile_over_time(0.5, airis_expected[20m])", at).value[0, 0] == np.median(expected)
+    assert place.ask("max_over_time(aiops_anomaly_score[20m])", at).value[0, 0] == curve.score.max()
+    raw = place.engine.query("airis_expected[20m]", at, Deadline.after(60)).value
+    np.testing.assert_array_equal(raw.t, curve.t)
+    np.testing.assert_array_equal(raw.value, expected)
+
+
+def test_a_line_beside_its_band_is_one_expression(place: Place) -> None:
+    start = place.site.clock.now
+    place.send(LOAD, start, [*QUIET, 100.0])
+    over = "max without (signal, for) (aiops_anomaly_score) > 0.8"
+    (labels,) = place.ask(over, Steps(start + 240 * STEP, 1, 2)).labels
+    assert dict(labels) == {"instance": "a", "job": "node"}
+
+
+SERIES = (
+    {"__name__": "load", "instance": "a"},
+    {"__name__": "load", "instance": "b"},
+    {"__name__": "heat", "instance": "a", "for": "x", "signal": "y"},
+    {"__name__": "wet", "instance": "a", "for": "x", "exported_for": "z"},
+    {"__name__": "hits_total", "instance": "a"},
+)
+
+
+MEANT = {
+    "airis_expected": 5,
+    'airis_expected{for="load"}': 2,
+    'airis_expected{for="load", instance="a"}': 1,
+    'airis_expected{for=~"lo.*|heat"}': 3,
+    'airis_expected{for!="load"}': 3,
+    'airis_expected{for=~"lo.*", for!~".*x"}': 2,
+    'airis_expected{signal="rate"}': 1,
+    'airis_expected{signal!="rate"}': 4,
+    'airis_expected{exported_for="x", exported_signal="y"}': 1,
+    'airis_expected{exported_exported_for="x", exported_for="z"}': 1,
+    'airis_expected{exported_for=""}': 3,
+    'airis_expected{for=""}': 0,
+    '{__name__="airis_expected", instance="b"}': 1,
+    '{__name__="airis_expected", __name__!="airis_expected"}': 0,
+    '{__name__=~"airis_expected"}': 0,
+}
+
+
+def test_matchers_mean_the_labels_that_are_seen(place: Place) -> None:
+    start = place.site.clock.now
+    for labels in SERIES:
+        rises = np.cumsum(QUIET) if labels["__name__"] == "hits_total" else np.array(QUIET)
+        place.send(labels, start, rises.tolist())
+    end = start + 239 * STEP
+    found = {selector: place.ask(selector, Steps.at(end)).labels for selector in MEANT}
+    assert {selector: len(labels) for selector, labels in found.items()} == MEANT
+    for selector, labels in found.items():
+        rows = place.insight.series(parse_selector(selector), start, end)
+        assert (MEANT[selector] == 0) or {r.labels for r in rows} == set(labels)
+    everything = parse_selector("airis_expected")
+    assert {r.last_seen for r in place.insight.series(everything)} == {end}
+    assert len(place.insight.series(everything, limit=3)) == 3
+    assert place.insight.series(everything, end + 1, end + 2) == []
+
+
+def test_own_labels_of_our_names_keep_their_values(place: Place) -> None:
+    labels = labels_of("airis_expected", canonical(SERIES[3].items()), "value")
+    assert dict(labels) == {
+        "__name__": "airis_expected",
+        "for": "wet",
+        "signal": "value",
+        "instance": "a",
+        "exported_for": "z",
+        "exported_exported_for": "x",
+    }
+    assert set(labels) >= set(score_labels(canonical(SERIES[3].items()), "value"))
+
+
+def test_stored_scores_are_reached_by_a_pattern_only(place: Place) -> None:
+    start = place.site.clock.now
+    place.send({"__name__": "aiops_anomaly_score", "for": "load", "job": "other"}, start, [0.5] * 3)
+    place.send(LOAD, start, QUIET)
+    at = Steps(start + 239 * STEP, 1, 2)
+    assert [dict(labels)["job"] for labels in place.ask("aiops_anomaly_score", at).labels] == ["node"]
+    stored = place.engine.query('{__name__=~"aiops_anomaly_score"}[2h]', Steps.at(at.end), Deadline.after(9)).value
+    assert [dict(labels)["job"] for labels in stored.labels] == ["other"]
+
+
+def test_too_many_signals_are_refused_with_the_remedy(site: Any, running: Run) -> None:
+    place = Place(site, running(site.detection()), most_scores=1, most_bands=1)
+    start = site.clock.now
+    for instance in "abc":
+        place.send(LOAD | {"instance": instance}, start, QUIET)
+    steps = Steps(start, STEP, 200)
+    with pytest.raises(QueryError, match=r'airis_expected of 3 signals .* at most 1 at once; name .*\{for="\.\.\."'):
+        place.ask("airis_expected", steps)
+    with pytest.raises(QueryError, match="at most 1 at once"):
+        place.ask("sum(aiops_anomaly_score)", steps)
+    assert len(place.ask('airis_expected{instance="a"}', steps)) == 1
+    assert len(place.ask("aiops_anomaly_score", Steps.at(site.clock.now))) == 3  # the present needs no drawing
+
+
+def test_the_present_is_what_the_curve_says_and_draws_nothing(place: Place) -> None:
+    heights = {"a": 100.0, "b": 10.5, "c": 11.8}
+    start = place.known(*(LOAD | {"instance": i} for i in heights))
+    for instance, height in heights.items():
+        place.send(LOAD | {"instance": instance}, start, [height, *QUIET[:10]])
+    now = place.site.clock.now
+    live = place.ask("aiops_anomaly_score", Steps.at(now))
+    assert place.insight.curves.drawn == 0
+    drawn = place.ask("aiops_anomaly_score", Steps(now - STEP, STEP, 2))
+    assert place.insight.curves.drawn == 3
+    assert live.labels == drawn.labels
+    np.testing.assert_array_equal(live.value[:, 0], drawn.value[:, 1])
+    assert live.value.max() >= 0.8
+    place.site.clock.now = later = now + 12 * MINUTE
+    assert not len(place.ask("aiops_anomaly_score", Steps.at(later)).present())
+
+
+def test_after_a_restart_nothing_above_the_line_is_forgotten(site: Any, running: Run) -> None:
+    first = Place(site, running(site.detection()))
+    start = first.known(LOAD, LOAD | {"instance": "b"})
+    first.send(LOAD, start, [100.0, *QUIET[:10]])
+    first.send(LOAD | {"instance": "b"}, start, QUIET[:11])
+    steps = Steps(start, STEP, 11)
+    scores, bands = (first.ask(name, steps) for name in ("aiops_anomaly_score", "airis_expected_upper"))
+    first.detection.stop()
+
+    again = running(site.detection())
+    assert again.settle(180)
+    second = Place(site, again)
+    for name, before in (("aiops_anomaly_score", scores), ("airis_expected_upper", bands)):
+        after = second.ask(name, steps)
+        assert after.labels == before.labels
+        np.testing.assert_array_equal(after.value, before.value)
+    now = second.ask("aiops_anomaly_score", Steps.at(steps.end))  # drawn: what is in memory is not whole yet
+    np.testing.assert_array_equal(now.value[:, 0], scores.value[:, -1])
+    many = Place(site, again, most_scores=0)  # too many to be drawn: then the stored anomalies
+    found = many.ask("aiops_anomaly_score", Steps.at(steps.end))
+    assert found.value[:, 0].max() == scores.value[:, -1].max() > 0.8
+    assert found.value[:, 0].min() < 0.8
+
+
+def test_a_query_that_is_cancelled_draws_no_more(place: Place) -> None:
+    place.send(LOAD, place.site.clock.now, QUIET)
+    deadline = Deadline.after(60)
+    leaf_checks = 0
+
+    def check() -> None:
+        nonlocal leaf_checks
+        leaf_checks += 1
+        deadline.cancelled.set()
+        deadline.check()
+
+    with pytest.raises(QueryCancelled):
+        list(place.insight.curves.of([(1, "value")], 0, 1, check, has_bands=True))
+    assert (leaf_checks, place.insight.curves.drawn) == (1, 0)
+
+
+def test_lines_of_one_panel_are_drawn_once(place: Place) -> None:
+    start = place.site.clock.now
+    place.send(LOAD, start, QUIET)
+    steps = Steps(start, STEP, 240)
+    for name in ("airis_expected", "airis_expected_lower", "airis_expected_upper"):
+        place.ask(name, steps)
+    assert place.insight.curves.drawn == 1
+
+
+# --- arithmetic -------------------------------------------------------------------------------------------------------
+
+TIMES = st.lists(st.integers(0, 40 * MINUTE), max_size=30, unique=True).map(sorted)
+ENDS = st.lists(st.integers(-MINUTE, 60 * MINUTE), min_size=1, max_size=20).map(sorted)
+
+
+@given(TIMES, ENDS, st.randoms(use_true_random=False))
+def test_peaks_are_those_of_each_window(times: list[int], ends: list[int], random: Any) -> None:
+    score = [random.random() for _ in times]
+    value, has, at = peaks(np.array(times, np.int64), np.array(score), np.array(ends, np.int64))
+    for i, end in enumerate(ends):
+        inside = [(t, s) for t, s in zip(times, score, strict=True) if (end // MINUTE - 10) * MINUTE <= t <= end]
+        assert has[i] == bool(inside)
+        if inside:
+            assert (value[i], at[i]) == (max(s for _, s in inside), inside[-1][0])
+        else:
+            assert np.isnan(value[i])
+
+
+@given(TIMES, TIMES, ENDS, st.integers(1, 10 * MINUTE))
+def test_the_latest_is_that_of_an_instant_selector(
+    times: list[int], ended: list[int], ends: list[int], window: int
+) -> None:
+    value = [float("nan") if t % 5 == 0 else float(t) for t in times]
+    found = latest(
+        *(np.array(c, d) for c, d in ((times, np.int64), (value, float), (ended, np.int64))), np.array(ends), window
+    )
+    for i, end in enumerate(ends):
+        known = [t for t in times if t <= end and t % 5]
+        stops = [t for t in ended if t <= end]
+        is_there = bool(known) and known[-1] > end - window and (not stops or stops[-1] < known[-1])
+        assert found[1][i] == is_there
+        if is_there:
+            assert (found[0][i], found[2][i]) == (known[-1], known[-1])
