@@ -2,11 +2,13 @@
 
 AirisError
 ├── ConfigError            a setting is unknown, malformed or impossible
+│   └── BadRules           rule files are faulty; carries every `fault`
 ├── InputError             what a client or file sent cannot be used; names field, value, limit and remedy
 │   └── TooLarge           it is beyond a size limit
 ├── QueryError             a well-formed query has no answer: its matching, its size, an unsupported function
 │   ├── QueryTimeout       it took longer than it was allowed
 │   └── QueryCancelled     whoever asked has gone
+├── TemplateError          the template of an annotation or label cannot be read or expanded
 ├── NotFound               the thing asked for does not exist
 ├── Conflict               the request contradicts the present state
 ├── AuthError              no key, a wrong key, or a key without the right
@@ -30,6 +32,38 @@ class AirisError(Exception):
 
 class ConfigError(AirisError):
     """A setting is unknown, malformed or impossible."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFault:
+    """One thing wrong with a rule file: where it stands (line and column from 1, 0 = the whole file) and why.
+
+    group, rule (from 1, 0 = the group itself) and name say in which rule; empty and 0 outside of one.
+    """
+
+    file: str
+    line: int
+    column: int
+    reason: str
+    group: str = ""
+    rule: int = 0
+    name: str = ""
+
+    def __str__(self) -> str:
+        """`file:line:column: group "g", rule 1, "name": reason`, as far as it is known."""
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        of = [f'group "{self.group}"'] if self.group else []
+        of += [f"rule {self.rule}"] if self.rule else []
+        of += [f'"{self.name}"'] if self.name else []
+        return ": ".join([place, ", ".join(of), self.reason] if of else [place, self.reason])
+
+
+class BadRules(ConfigError):
+    """Rule files are faulty, so none of them was taken; `faults` lists everything wrong with them."""
+
+    def __init__(self, faults: tuple[RuleFault, ...]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +97,10 @@ class QueryTimeout(QueryError):
 
 class QueryCancelled(QueryError):
     """Whoever asked has gone, or the server stops."""
+
+
+class TemplateError(AirisError):
+    """A template cannot be read or expanded; the text is what Prometheus prints of it."""
 
 
 class NotFound(AirisError):
