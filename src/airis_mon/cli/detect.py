@@ -222,7 +222,7 @@ def _told(
 
 def _table(told: dict[str, Any], summary: Summary) -> str:
     """The summary as a person reads it."""
-    from airis_mon.cli.sketch import BLOCKS, PLAIN
+    from airis_mon.cli.plot import BLOCKS, PLAIN_BLOCKS
 
     lines = [
         f"{told['values']:,} values of {told['series']:,} series in {told['seconds']:.1f} s -> {told['out']}"
@@ -238,7 +238,7 @@ def _table(told: dict[str, Any], summary: Summary) -> str:
         lines += ["", *_aligned([head, *(_cells(w) for w in told["top"])])]
     worst = told["worst"]
     can_draw = "utf" in (sys.stdout.encoding or "").lower()
-    if worst and (picture := summary.picture(worst["sid"], BLOCKS if can_draw else PLAIN)):
+    if worst and (picture := summary.picture(worst["sid"], BLOCKS if can_draw else PLAIN_BLOCKS)):
         lines += ["", f"{worst['series']}: {worst['anomalies']:,} anomalies (^)", f"  {picture[0]}", f"  {picture[1]}"]
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airis_mon.cli.judged import Judged
+from airis_mon.cli.plot import BLOCKS, farthest, in_blocks
 from airis_mon.series.batch import Ids, Values
 from airis_mon.series.kernel import kernel
 
@@ -15,8 +16,6 @@ WIDTH = 60
 PICTURED = 10_000
 """A picture is kept of so many series, the first ones (10 MB)."""
 TOP = 5
-BLOCKS = "▁▂▃▄▅▆▇█"
-PLAIN = "_.-~=+*#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +69,9 @@ class Summary:
         if sid >= len(self._seen) or self._seen[sid, 0] == 0:
             return None
         places = -(-self._seen[sid, 0] // self._seen[sid, 1])
-        low, high, mark = (a[sid, :places] for a in (self._low, self._high, self._mark))
-        middle = (np.nanmedian(low) + np.nanmedian(high)) / 2 if np.isfinite(low).any() else 0.0
-        line = np.where(high - middle >= middle - low, high, low)
-        return _line(line, blocks), "".join("^" if m else " " for m in mark).rstrip()
+        low, high = self._low[sid, :places], self._high[sid, :places]
+        mark = self._mark[sid, :places]
+        return in_blocks(farthest(low, high), blocks), "".join("^" if m else " " for m in mark).rstrip()
 
     def _take_top(self, judged: Judged, rows: NDArray[np.intp]) -> None:
         rows = rows[np.argsort(-judged.scores.score[rows], kind="stable")[:TOP]]
@@ -101,15 +99,6 @@ class Summary:
             self._low, self._high = np.concatenate([self._low, fresh]), np.concatenate([self._high, fresh])
             self._mark = np.concatenate([self._mark, fresh.astype(np.bool_)])
             self._seen = np.concatenate([self._seen, np.tile(np.array([[0, 1]]), (more, 1))])
-
-
-def _line(values: Values, blocks: str) -> str:
-    finite = np.isfinite(values)
-    if not finite.any():
-        return " " * len(values)
-    low, high = values[finite].min(), values[finite].max()
-    share = (values - low) / (high - low) if high > low else np.where(finite, 0.0, np.nan)
-    return "".join(blocks[int(s * (len(blocks) - 1) + 0.5)] if ok else " " for s, ok in zip(share, finite, strict=True))
 
 
 @kernel
