@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,13 +12,17 @@ import httpx2
 import msgspec
 import numpy as np
 
-from airis_mon.api.params import read_time
+from airis_mon.api.params import LATEST_MS, read_time
 from airis_mon.app.bus import EventBus
+from airis_mon.app.queries import Allowance, Queries
 from airis_mon.detect.coverage import REASONS, Coverage, CoverageItem
 from airis_mon.errors import InputError, NotFound, Refusal
 from airis_mon.events.anomaly import Anomaly
+from airis_mon.series.catalogue import Catalogue, MetricType
 from airis_mon.series.labels import Labels, canonical, fingerprint, series_name
 from airis_mon.series.matchers import Matcher, compile_matchers
+from airis_mon.series.steps import Steps
+from airis_mon.store import base
 
 T = 1_772_366_400_000
 LABELS = canonical({"__name__": "cpu_usage", "host": "web-1"}.items())
@@ -67,6 +73,91 @@ SERVICES = {
 ANOMALY = Anomaly(FP, LABELS, "value", T, 95.5, 0.91, 6.2, 1.4, 40.6, 31.1, float("inf"), "jump")
 
 
+def samples_of(count: int = 61, step: int = 15_000) -> list[tuple[int, float]]:
+    return [(T - i * step, 95.5 - i) for i in range(count)]
+
+
+@dataclass
+class MemorySource:
+    """A source of a few series; a query waits while `held` is not set and then asks whether it is still wanted."""
+
+    known: dict[Labels, list[tuple[int, float]]] = field(
+        default_factory=lambda: {LABELS: samples_of(), CONSTANT: [(T, 1.0)]}
+    )
+    held: threading.Event | None = None
+    asked: threading.Event = field(default_factory=threading.Event)
+    fails_with: Exception | None = None
+
+    @property
+    def grid_functions(self) -> frozenset[str]:
+        return frozenset({"last"})
+
+    def series(
+        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+    ) -> list[base.SeriesRow]:
+        self._wait()
+        meets = compile_matchers(matchers)
+        rows = [
+            base.SeriesRow(fingerprint(labels), labels, max(t for t, _ in samples), min(t for t, _ in samples))
+            for labels, samples in self.known.items()
+            if meets(labels)
+        ]
+        seen = [r for r in rows if (start is None or r.last_seen >= start) and (end is None or r.first_seen <= end)]
+        return sorted(seen, key=lambda row: row.fp)[:limit]
+
+    def label_names(self, matchers: Sequence[Matcher], start: int | None, end: int | None) -> list[str]:
+        return sorted({name for row in self.series(matchers, start, end) for name, _ in row.labels})
+
+    def label_values(
+        self, name: str, matchers: Sequence[Matcher], start: int | None, end: int | None, limit: int
+    ) -> list[str]:
+        found = {value for row in self.series(matchers, start, end) for given, value in row.labels if given == name}
+        return sorted(found)[:limit]
+
+    def grid(
+        self,
+        fps: Sequence[int],
+        function: str,
+        steps: Steps,
+        window: int,
+        args: Sequence[float] = (),
+        timeout_s: float | None = None,
+    ) -> base.Grid:
+        by_fp = {fingerprint(labels): samples for labels, samples in self.known.items()}
+        value = np.full((len(fps), steps.count), np.nan)
+        has = np.zeros(value.shape, np.bool_)
+        for row, fp in enumerate(sorted(fps)):
+            for t, sample in sorted(by_fp[fp]):
+                within = (steps.t - window < t) & (t <= steps.t)
+                value[row, within], has[row, within] = sample, True
+        return base.Grid(np.array(sorted(fps), np.uint64), value, has)
+
+    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> base.Columns:
+        found = [
+            (fingerprint(labels), t, value)
+            for labels, samples in self.known.items()
+            for t, value in samples
+            if fingerprint(labels) in fps and start <= t <= end
+        ]
+        columns = list(zip(*sorted(found), strict=True)) or [(), (), ()]
+        return base.Columns(
+            np.array(columns[0], np.uint64), np.array(columns[1], np.int64), np.array(columns[2], np.float64)
+        )
+
+    def _wait(self) -> None:
+        self.asked.set()
+        if self.fails_with:
+            raise self.fails_with
+        if self.held:
+            assert self.held.wait(10)
+
+
+def queries_of(source: MemorySource, **allowed: Any) -> Queries:
+    catalogue = Catalogue()
+    catalogue.types |= {"cpu_usage": MetricType.GAUGE, "sizes": MetricType.GAUGE_HISTOGRAM}
+    return Queries(source, catalogue, Allowance(**allowed))
+
+
 @dataclass
 class FakeEngine:
     is_live: bool = True
@@ -76,6 +167,9 @@ class FakeEngine:
     refuses: tuple[Refusal, ...] = ()
     unsupported: int = 0
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    source: MemorySource = field(default_factory=MemorySource)
+    allowed: dict[str, Any] = field(default_factory=dict)
+    groups: Sequence[Any] = ()
     events: EventBus = field(default_factory=lambda: EventBus(lambda: T))
 
     def health(self) -> Mapping[str, Any]:
@@ -152,6 +246,13 @@ class FakeEngine:
         found = [i for i in items if is_watched in {None, i.is_watched} and reason in {None, i.reason}]
         return Coverage(1, {"constant": 1}, 1, len(found), tuple(found[offset : offset + limit]))
 
+    @functools.cached_property
+    def queries(self) -> Queries:
+        return queries_of(self.source, **self.allowed)
+
+    def rules(self) -> Sequence[Any]:
+        return self.groups
+
     def _note(self, *call: Any) -> None:
         self.calls.append(call)
         if self.fails_with:
@@ -176,6 +277,8 @@ def read_json(body: bytes) -> list[_Metric]:
     for metric in metrics:
         if metric.timestamp is not None:
             read_time(str(metric.timestamp))
+        if isinstance(metric.timestamp, int | float) and not 0 <= metric.timestamp <= LATEST_MS:
+            raise InputError("the timestamp is beyond any time")
     return metrics
 
 

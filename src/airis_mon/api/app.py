@@ -14,7 +14,7 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from airis_mon.api import anomalies, events, health, metrics, pages, series, write
+from airis_mon.api import anomalies, events, health, metrics, pages, promql, series, write
 from airis_mon.api.auth import Authenticate, Identify, demand
 from airis_mon.api.engine import Engine
 from airis_mon.api.errors import handle
@@ -41,7 +41,7 @@ _NOUNS = (
     events.stream_events,
     events.event_socket,
 )
-_ECOSYSTEM = (write.remote_write, write.otlp, metrics.exposition)
+_ECOSYSTEM = (write.remote_write, write.otlp, metrics.exposition, *promql.ROUTES)
 _ROOT = (pages.index, pages.docs, pages.openapi, health.live, health.ready)
 
 

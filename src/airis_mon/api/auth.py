@@ -1,7 +1,12 @@
-"""Who is calling, and whether that one may: API keys in `Authorization: Bearer` or `X-API-Key`."""
+"""Who is calling, and whether that one may: API keys in `Authorization: Bearer` or `X-API-Key`.
+
+Prometheus' query API also takes the key as the password of basic authentication, which its clients can all send. No
+other path does: a browser that knows such a password sends it by itself, also for the pages of others.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -11,7 +16,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from airis_mon.api.errors import fault, send_fault
+from airis_mon.api.errors import fault, is_prometheus, send_fault
 from airis_mon.errors import AirisError, AuthError
 from airis_mon.security.keys import Caller
 
@@ -55,7 +60,7 @@ class Identify:
                 caller = await self._caller(self.authenticate, secret_of(scope), scope)
             except AirisError as error:  # the keys' own store does not answer
                 send = await self.counting.told(scope, send) if self.counting else send
-                await send_fault(fault(error), scope["type"], send)
+                await send_fault(fault(error), scope, send)
                 return
             scope[CALLER] = caller  # type: ignore[literal-required]
         await self.app(scope, receive, send)
@@ -81,7 +86,16 @@ def secret_of(scope: Scope) -> str:
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
+    if scheme.lower() == "basic" and is_prometheus(scope["path"]):
+        return _password(token)
     return headers.get(b"x-api-key", b"").decode("latin-1").strip()
+
+
+def _password(token: str) -> str:
+    try:
+        return base64.b64decode(token, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 async def demand(request: Request[Any, Any, Any]) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from airis_mon.detect.base import Floats
 from airis_mon.detect.coverage import Coverage
 from airis_mon.errors import Refusal
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.events.event import Event
+from airis_mon.query.engine import Answer
 from airis_mon.series.batch import Times, Values
+from airis_mon.series.catalogue import MetricType
 from airis_mon.series.labels import Labels
 from airis_mon.series.matchers import Matcher
+from airis_mon.series.steps import Steps
+
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Receipt(Protocol):
@@ -124,6 +129,165 @@ class Events(Protocol):
         """A subscription for the time of the block, beginning after `last_seq` as far as that is remembered."""
 
 
+class Listed(Protocol[T_co]):
+    """What was found, sorted."""
+
+    @property
+    def items(self) -> Sequence[T_co]:
+        """So many as were asked for."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are more."""
+
+
+class Queries(Protocol):
+    """PromQL, and what is known of series. limit: so many at most, 0 = all; None = an open end of time."""
+
+    async def answer(
+        self,
+        text: str,
+        steps: Steps,
+        timeout_s: float | None = None,
+        lookback_ms: int | None = None,
+        *,
+        is_range: bool = False,
+    ) -> Answer:
+        """An expression's value at each step; is_range: only a vector or a scalar is wanted.
+
+        Ends when the task that awaits it is cancelled. Raises InputError, QueryError and StoreBusy.
+        """
+
+    async def formatted(self, text: str) -> str:
+        """The expression as a person would lay it out. Raises InputError."""
+
+    async def series(
+        self, selectors: Sequence[Sequence[Matcher]], start: int | None, end: int | None, limit: int
+    ) -> Listed[Labels]:
+        """The label sets that meet any of the selectors and were seen within [start, end]."""
+
+    async def label_names(
+        self, selectors: Sequence[Sequence[Matcher]], start: int | None, end: int | None, limit: int
+    ) -> Listed[str]:
+        """The names of labels of the series that meet any of the selectors, of all series without one."""
+
+    async def label_values(
+        self, name: str, selectors: Sequence[Sequence[Matcher]], start: int | None, end: int | None, limit: int
+    ) -> Listed[str]:
+        """The values of a label of the series that meet any of the selectors, of all series without one."""
+
+    async def metadata(self, metric: str, limit: int) -> Mapping[str, MetricType]:
+        """The types of metrics as their sources say: of one metric, or of `limit` at most; a negative limit = all."""
+
+
+class ActiveAlert(Protocol):
+    """An alert of a rule that is pending or firing."""
+
+    @property
+    def labels(self) -> Labels:
+        """Those of the series and of the rule, with `alertname`."""
+
+    @property
+    def annotations(self) -> Labels:
+        """Expanded."""
+
+    @property
+    def state(self) -> Literal["pending", "firing"]:
+        """Whether it has lasted long enough."""
+
+    @property
+    def active_at(self) -> int:
+        """Since when its condition holds, ms."""
+
+    @property
+    def value(self) -> float:
+        """The expression's value at the last evaluation."""
+
+
+class Rule(Protocol):
+    """A rule and how its last evaluation went; duration, keep_firing_for and annotations are those of alerting ones."""
+
+    @property
+    def type(self) -> Literal["alerting", "recording"]:
+        """What it is."""
+
+    @property
+    def name(self) -> str:
+        """The alert's name, or that of the recorded metric."""
+
+    @property
+    def query(self) -> str:
+        """Its expression."""
+
+    @property
+    def duration_s(self) -> float:
+        """For how long the condition must hold before the alert fires."""
+
+    @property
+    def keep_firing_for_s(self) -> float:
+        """For how long the alert fires on after the condition has ended."""
+
+    @property
+    def labels(self) -> Labels:
+        """Those that it adds, not expanded."""
+
+    @property
+    def annotations(self) -> Labels:
+        """Not expanded."""
+
+    @property
+    def alerts(self) -> Sequence[ActiveAlert]:
+        """Its alerts that are pending or firing."""
+
+    @property
+    def health(self) -> Literal["ok", "err", "unknown"]:
+        """How its last evaluation went; unknown before the first one."""
+
+    @property
+    def last_error(self) -> str:
+        """Why the last evaluation failed; empty when it did not."""
+
+    @property
+    def evaluation_s(self) -> float:
+        """How long the last evaluation took."""
+
+    @property
+    def last_evaluation(self) -> int | None:
+        """When that began, ms; None before the first one."""
+
+
+class RuleGroup(Protocol):
+    """Rules that are evaluated one after another, at the same moments."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its file."""
+
+    @property
+    def file(self) -> str:
+        """The file that it stands in."""
+
+    @property
+    def interval_s(self) -> float:
+        """Between two evaluations."""
+
+    @property
+    def limit(self) -> int:
+        """So many series or alerts may one rule give; 0 = any number."""
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """In the order of the file."""
+
+    @property
+    def evaluation_s(self) -> float:
+        """How long the last evaluation took."""
+
+    @property
+    def last_evaluation(self) -> int | None:
+        """When that began, ms; None before the first one."""
+
+
 class Engine(Protocol):
     """The engine as the routes see it. All times are ms UTC."""
 
@@ -181,3 +345,10 @@ class Engine(Protocol):
         self, matchers: Sequence[Matcher], reason: str | None, is_watched: bool | None, offset: int, limit: int
     ) -> Coverage:
         """Counts over all series, and one page of those that meet the filters."""
+
+    @property
+    def queries(self) -> Queries:
+        """PromQL. Raises StoreBusy while the engine is not ready."""
+
+    def rules(self) -> Sequence[RuleGroup]:
+        """The groups of rules that are evaluated, by file and name."""

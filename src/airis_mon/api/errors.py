@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import Request, Response
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
-from litestar.types import Send
+from litestar.types import Scope, Send
 
+from airis_mon.api.promschemas import ErrorType, PromError
 from airis_mon.api.schemas import Detail, Error, now_ms, stamp
 from airis_mon.errors import (
     AirisError,
@@ -21,6 +24,9 @@ from airis_mon.errors import (
     Conflict,
     InputError,
     NotFound,
+    QueryCancelled,
+    QueryError,
+    QueryTimeout,
     Refusal,
     StoreBusy,
     TooLarge,
@@ -39,11 +45,29 @@ KINDS = {
     409: "Conflict",
     413: "Payload Too Large",
     415: "Unsupported Media Type",
+    422: "Unprocessable Query",
     429: "Rate Limit Exceeded",
+    499: "Client Closed Request",
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
 """The words for a status; the contract fixes seven of them."""
+ERROR_TYPES: dict[int, ErrorType] = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    422: "execution",
+    429: "unavailable",
+    499: "canceled",
+    500: "internal",
+    503: "unavailable",
+}
+"""Prometheus' words for a status, and ours for the two that it has none for; every other one is bad_data."""
+_PROMETHEUS = re.compile(
+    r"(?:/prom)?/api/v1/(?:query|query_range|query_exemplars|format_query|labels|series|metadata|rules|alerts"
+    r"|(?:label|status)/.*)\Z",
+    re.DOTALL,
+)
 VALUE_CHARACTERS = 200
 """So much of a faulty value is shown."""
 
@@ -80,12 +104,21 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     accepted: int | msgspec.UnsetType = msgspec.UNSET
     refused: int | msgspec.UnsetType = msgspec.UNSET
+    error_type: ErrorType | None = None
 
-    def body(self) -> bytes:
-        """The error envelope as JSON."""
+    def body(self, path: str = "") -> bytes:
+        """The error envelope as JSON: ours, or Prometheus' own on the paths of its query API."""
+        if is_prometheus(path):
+            error_type = self.error_type or ERROR_TYPES.get(self.status, "bad_data")
+            return msgspec.json.encode(PromError(error_type=error_type, error=self.message))
         kind = KINDS.get(self.status) or KINDS[400 if self.status < 500 else 500]
         envelope = Error(kind, self.message, self.details, stamp(now_ms()), self.accepted, self.refused)
         return msgspec.json.encode(envelope)
+
+
+def is_prometheus(path: str) -> bool:
+    """Whether a path, relative to the mount, is one of Prometheus' query API."""
+    return _PROMETHEUS.match(path) is not None
 
 
 def short(value: object) -> str:
@@ -114,6 +147,8 @@ def fault(error: Exception) -> Fault:
         return Fault(error.status, str(error), headers=error.headers)
     if isinstance(error, AuthError):
         return _unauthorized(error)
+    if isinstance(error, QueryError):
+        return _unanswered(error)
     if isinstance(error, NotFound | Conflict):
         return Fault(404 if isinstance(error, NotFound) else 409, str(error))
     if isinstance(error, StoreBusy | Transient):
@@ -128,15 +163,16 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     answer = fault(error)
     if answer.status == 404 and isinstance(error, HTTPException):
         answer.message = f"there is nothing at {short(request.scope['path'])}; openapi.json lists every path"
-    return Response(answer.body(), status_code=answer.status, headers=answer.headers, media_type="application/json")
+    body = answer.body(request.scope["path"])
+    return Response(body, status_code=answer.status, headers=answer.headers, media_type="application/json")
 
 
-async def send_fault(answer: Fault, scope_type: str, send: Send) -> None:
+async def send_fault(answer: Fault, scope: Scope, send: Send) -> None:
     """Answers from outside the application, where middleware refuses. A socket is closed before it is accepted."""
-    if scope_type == "websocket":
+    if scope["type"] == ScopeType.WEBSOCKET:
         await send({"type": "websocket.close", "code": 1008, "reason": close_reason(answer.message)})
         return
-    body = answer.body()
+    body = answer.body(scope["path"])
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **answer.headers}
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
@@ -151,6 +187,12 @@ def _unauthorized(error: AuthError) -> Fault:
     if error.forbidden:
         return Fault(403, str(error))
     return Fault(401, str(error), headers={"WWW-Authenticate": "Bearer"})
+
+
+def _unanswered(error: QueryError) -> Fault:
+    if isinstance(error, QueryTimeout):
+        return Fault(503, str(error), error_type="timeout")
+    return Fault(499 if isinstance(error, QueryCancelled) else 422, str(error))
 
 
 def _of_the_framework(error: HTTPException) -> Fault:

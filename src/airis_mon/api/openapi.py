@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -16,7 +16,14 @@ from airis_mon.api.params import Param
 from airis_mon.api.schemas import Error, Out
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 _REF = "#/components/schemas/{name}"
+_TYPES: dict[str, Callable[[str], Any]] = {
+    "integer": int,
+    "number": float,
+    "array": lambda text: [text],
+    "boolean": lambda text: text == "true",
+}
 _LIMIT_HEADERS = {
     "X-RateLimit-Limit": "Requests per window.",
     "X-RateLimit-Remaining": "Requests left.",
@@ -38,7 +45,8 @@ class Doc:
     """What the document says of a route beyond its docstring.
 
     answer is a Struct, or None when the answer is no JSON of ours; other is a second form of it. other_media: all
-    answers, errors too, may also be binary data of this kind.
+    answers, errors too, may also be binary data of this kind. error: the shape of every error; is_form: by POST the
+    parameters come in a form.
     """
 
     answer: type[Out] | None
@@ -51,6 +59,8 @@ class Doc:
     media: str = JSON
     other_media: str = ""
     errors: tuple[int, ...] = ()
+    error: type[Out] = Error
+    is_form: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,9 @@ class Site:
         for route in routes:
             for method, handler in _handlers(route):
                 doc: Doc = handler.opt["doc"]
-                answers += [a for a in (doc.answer, doc.other) if a]
+                if doc.is_form and method == "post":
+                    doc = replace(doc, params=(), bodies=(_form(doc.params),))
+                answers += [a for a in (doc.answer, doc.other, doc.error) if a]
                 operation = _operation(handler, doc, now, is_keyed=self.is_keyed)
                 while operation["operationId"] in ids:  # one route at two paths
                     operation["operationId"] += "Too"
@@ -82,7 +94,8 @@ class Site:
             "info": {
                 "title": "AIRIS-MON",
                 "version": self.version,
-                "description": "Metrics in, anomalies out. Times are RFC 3339 in UTC; every error has the shape Error.",
+                "description": "Metrics in, anomalies out. Times are RFC 3339 in UTC; every error has the shape Error, "
+                "on the paths of Prometheus' query API the shape PromError.",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "servers": [{"url": root or "/"}],
@@ -124,16 +137,26 @@ def _parameter(param: Param[Any], place: str) -> dict[str, Any]:
     return {
         "name": param.name,
         "in": place,
-        "required": place == "path",
+        "required": place == "path" or param.is_required,
         "description": param.about,
         "schema": param.schema,
         "example": _typed(param),
     }
 
 
+def _form(params: tuple[Param[Any], ...]) -> Body:
+    schema = {
+        "type": "object",
+        "required": [p.name for p in params if p.is_required],
+        "properties": {p.name: {**p.schema, "description": p.about} for p in params},
+    }
+    return Body(FORM, schema, lambda _: {p.name: _typed(p) for p in params})
+
+
 def _typed(param: Param[Any]) -> Any:
-    number = {"integer": int, "number": float}.get(param.schema.get("type", ""))
-    return number(param.example) if number else param.example
+    kind = param.schema.get("type", "")
+    as_is: Callable[[str], Any] = str
+    return _TYPES.get(kind, as_is)(param.example)
 
 
 def _content(body: Body, now: int) -> dict[str, Any]:
@@ -163,7 +186,7 @@ def _responses(doc: Doc, *, is_open: bool) -> dict[str, Any]:
 
 
 def _error(status: int, doc: Doc) -> dict[str, Any]:
-    content = {JSON: {"schema": {"$ref": _REF.format(name="Error")}}} | _binary(doc)
+    content = {JSON: {"schema": {"$ref": _REF.format(name=doc.error.__name__)}}} | _binary(doc)
     return {"description": KINDS[status], "content": content}
 
 

@@ -42,6 +42,7 @@ class Param(Generic[T]):
     example: str
     read: Callable[[str], T]
     absent: T
+    is_required: bool = False
 
 
 class Query:

@@ -62,7 +62,7 @@ class RateLimit:
             return
         message = f"more than {decision.limit} requests; try again in {max(1, math.ceil(decision.retry_after_s))} s"
         refusal = Fault(429, message, headers=retry_after(decision.retry_after_s))
-        await send_fault(refusal, scope["type"], send)
+        await send_fault(refusal, scope, send)
 
     async def may_guess(self, scope: Scope) -> bool:
         """Counts a key that was never seen before, by address, and says whether it may be looked up.

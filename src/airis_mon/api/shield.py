@@ -67,12 +67,12 @@ class Shield:
 
         if self.hosts is not None and _name_of(host) not in self.hosts:
             message = f"this server is not called {host[:100]!r}; call it by {', '.join(self.hosts)} or set up API keys"
-            await send_fault(Fault(403, message), scope["type"], await self._counted(scope, send_guarded))
+            await send_fault(Fault(403, message), scope, await self._counted(scope, send_guarded))
         elif is_allowed and method == "OPTIONS" and b"access-control-request-method" in headers:
             await _preflight(await self._counted(scope, send_guarded))
         elif self._is_foreign(origin, host, method) and not is_allowed:
             message = f"pages of {origin[:100]!r} may not send here; add it to server.cors_origins"
-            await send_fault(Fault(403, message), scope["type"], await self._counted(scope, send_guarded))
+            await send_fault(Fault(403, message), scope, await self._counted(scope, send_guarded))
         else:
             await self.app(scope, receive, send_guarded)
 

@@ -23,6 +23,7 @@ from airis_mon.app.detection import Detection
 from airis_mon.app.exposition import Exposition
 from airis_mon.app.ground import KernelCache
 from airis_mon.app.history import Curve, History
+from airis_mon.app.queries import Allowance, Queries
 from airis_mon.app.reporter import Part
 from airis_mon.app.sources import Sources
 from airis_mon.app.vitals import Vitals
@@ -115,6 +116,7 @@ class Parts:
     data_dir: Path
     kernels: KernelCache
     idle_s: float = 86_400.0
+    query: Allowance = Allowance()  # noqa: RUF009  frozen
     background: Sequence[Part] = ()  # what else is a `reporter.Part`
 
 
@@ -137,6 +139,7 @@ class Engine:
         self._failure = ""  # what only a restart would mend
         self._is_open = False
         self.store_size: tuple[int, int] | None = None  # (bytes on disk, stored samples), measured once a minute
+        self._queries = Queries(parts.store, parts.catalogue, parts.query)
         self._vitals = Vitals(self, parts.data_dir)
         self._exposition = Exposition(self)
 
@@ -165,6 +168,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._queries.close()
         for part in reversed(self.parts.background):
             await part.stop()
         if self._is_open:
@@ -330,8 +334,7 @@ class Engine:
         Good items are kept, bad ones refused. Raises InputError when the body cannot be read at all, TooLarge beyond a
         size limit, StoreBusy when nothing can be committed now: then nothing of it was acknowledged.
         """
-        if not self.is_ready:
-            raise StoreBusy(f"not ready: {self.not_ready_reason}", STORE_RETRY_S)
+        self._demand_ready()
         now = self.parts.clock()
         batch = self._decoded_inline(kind, body, content_type, now)
         if batch is None:
@@ -446,6 +449,16 @@ class Engine:
 
         return await self._call(covered)
 
+    @property
+    def queries(self) -> Queries:
+        """PromQL. Raises StoreBusy while the engine is not ready."""
+        self._demand_ready()
+        return self._queries
+
+    def rules(self) -> Sequence[Any]:
+        """The groups of rules that are evaluated: none yet."""
+        return ()
+
     def health(self) -> dict[str, Any]:
         """The specification's flat health."""
         return self._vitals.health()
@@ -500,6 +513,9 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     async def _stored(self, function: Callable[..., R], *args: Any) -> R:
+        self._demand_ready()
+        return await self._call(function, *args)
+
+    def _demand_ready(self) -> None:
         if not self.is_ready:
             raise StoreBusy(f"not ready: {self.not_ready_reason}", STORE_RETRY_S)
-        return await self._call(function, *args)

@@ -13,6 +13,7 @@ from airis_mon.app.detection import LAYOUT, Detection, Make
 from airis_mon.app.engine import Engine, Parts
 from airis_mon.app.ground import KernelCache, local_zone, now_ms
 from airis_mon.app.history import History
+from airis_mon.app.queries import Allowance
 from airis_mon.app.reporter import Reporter
 from airis_mon.config.sections import Section
 from airis_mon.config.settings import Settings
@@ -68,6 +69,7 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
             clock=now_ms,
             data_dir=data_dir,
             kernels=KernelCache(),
+            query=_allowance(settings),
             background=_background(settings, catalogue, detection),
         )
     )
@@ -148,6 +150,11 @@ def _collectors(settings: Settings, catalogue: Catalogue, cursors: Cursors) -> l
         name = f"clickhouse {source.name}"
         found.append((name, find(folder, "clickhouse")(catalogue, cursor=cursors.get(name), **_given(source))))
     return found
+
+
+def _allowance(settings: Settings) -> Allowance:
+    of = settings.query
+    return Allowance(of.timeout_s, of.max_steps, of.max_series, of.max_samples, of.lookback_s, of.concurrency)
 
 
 def _background(settings: Settings, catalogue: Catalogue, detection: Detection) -> list[Reporter]:

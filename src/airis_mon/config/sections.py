@@ -157,6 +157,21 @@ class Limits(Section, frozen=True):
     max_future_s: Annotated[float, doc("How far a sample's time may lie ahead of this host's clock.", ge=0)] = 600
 
 
+class Query(Section, frozen=True):
+    """What one PromQL query may take; more is refused with the remedy."""
+
+    timeout_s: Annotated[float, doc("Longest time a query may take; a request may ask for less.", gt=0)] = 120
+    max_steps: Annotated[int, doc("Steps of a range query between its start and end.", ge=1)] = 11_000
+    max_series: Annotated[int, doc("Series that one selector may mean, and that one list may hold.", ge=1)] = 100_000
+    max_samples: Annotated[int, doc("Numbers that one query may hold at once; each takes about nine bytes.", ge=1)] = (
+        50_000_000
+    )
+    lookback_s: Annotated[
+        float, doc("How old a series' latest sample may be to be its value, unless a staleness marker ends it.", gt=0)
+    ] = 300
+    concurrency: Annotated[int, doc("Queries that run at once; others wait for their turn.", ge=1, le=1000)] = 4
+
+
 class Time(Section, frozen=True):
     """Which clock people live by."""
 
@@ -323,6 +338,7 @@ class Settings(Section, frozen=True):
     records: Records = Records()
     redis: Redis = Redis()
     limits: Limits = Limits()
+    query: Query = Query()
     time: Time = Time()
     detect: Detect = Detect()
     ingest: Ingest = Ingest()

@@ -1,0 +1,212 @@
+"""PromQL and what is known of series, asked in worker threads: how many at once, how long, and for whom still."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+import promql_parser as pp
+
+from airis_mon.errors import InputError, QueryError, StoreBusy, TooLarge
+from airis_mon.query.engine import Answer, Bounds, Deadline, QueryEngine, Source
+from airis_mon.query.parse import formatted, parse
+from airis_mon.series.catalogue import Catalogue, MetricType
+from airis_mon.series.labels import Labels
+from airis_mon.series.matchers import Matcher
+from airis_mon.series.steps import Steps
+
+R = TypeVar("R")
+Selector = Sequence[Matcher]
+
+LOOKERS = 2
+"""Threads that list series and labels, so that a menu does not wait for a query of minutes."""
+WAITING = 100
+"""So many may wait for a thread; a dashboard asks for all its panels at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one query may take, and how many run at once. steps: the most from one point to the last one."""
+
+    timeout_s: float = 120.0
+    steps: int = 11_000
+    series: int = 100_000
+    cells: int = 50_000_000
+    lookback_s: float = 300.0
+    concurrency: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[R]):
+    """What was found, sorted, and whether there is more of it than was asked for."""
+
+    items: list[R]
+    is_cut: bool
+
+
+class Lane:
+    """Threads of one purpose, and a bounded queue before them."""
+
+    def __init__(self, name: str, threads: int, waiting: int = WAITING) -> None:
+        self.most = threads + waiting
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._asked = 0
+        self._lock = threading.Lock()
+
+    async def run(self, function: Callable[[], R]) -> R:
+        """The function's result. Raises StoreBusy when too many wait already."""
+        with self._lock:
+            if self._asked >= self.most:
+                raise StoreBusy(f"{self._asked} queries run or wait; ask for fewer at once", 1.0)
+            self._asked += 1
+        future = self._pool.submit(function)
+        future.add_done_callback(self._left)
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Begins nothing any more."""
+        self._pool.shutdown(wait=False)
+
+    def _left(self, _: Future[Any]) -> None:
+        with self._lock:
+            self._asked -= 1
+
+
+class Queries:
+    """Answers PromQL and lists series and labels. Times are ms UTC; None = without end."""
+
+    def __init__(self, source: Source, catalogue: Catalogue, allowed: Allowance | None = None) -> None:
+        self.allowed = of = allowed or Allowance()
+        self._source = source
+        self._catalogue = catalogue
+        bounds = Bounds(of.steps + 1, of.series, of.cells, round(of.lookback_s * 1000))
+        self._engine = QueryEngine(source, bounds)
+        self._askers = Lane("airis-query", of.concurrency)
+        self._lookers = Lane("airis-look", LOOKERS)
+        self._running: dict[int, Deadline] = {}
+
+    async def answer(
+        self,
+        text: str,
+        steps: Steps,
+        timeout_s: float | None = None,
+        lookback_ms: int | None = None,
+        *,
+        is_range: bool = False,
+    ) -> Answer:
+        """An expression's value at each step; is_range: only a vector or a scalar is wanted.
+
+        The time spent waiting for a thread counts. When the task that awaits this is cancelled the query ends soon
+        after. Raises InputError for a malformed expression, QueryError for one without an answer, StoreBusy.
+        """
+        if steps.count - 1 > self.allowed.steps:
+            raise QueryError(
+                f"exceeded maximum resolution of {self.allowed.steps:,} points per timeseries. "
+                "Try decreasing the query resolution (?step=XX)"
+            )
+        timeout_s = self.allowed.timeout_s if timeout_s is None else min(timeout_s, self.allowed.timeout_s)
+        deadline = Deadline.after(timeout_s)
+        self._running[id(deadline)] = deadline
+        try:
+            return await self._askers.run(lambda: self._answer(text, steps, deadline, lookback_ms, is_range=is_range))
+        finally:
+            deadline.cancelled.set()  # nobody waits for it any more, whatever the reason
+            del self._running[id(deadline)]
+
+    def _answer(
+        self, text: str, steps: Steps, deadline: Deadline, lookback_ms: int | None, *, is_range: bool
+    ) -> Answer:
+        deadline.check()
+        if is_range:
+            check_range(text)
+        try:
+            return self._engine.query(text, steps, deadline, lookback_ms)
+        except TooLarge as error:
+            raise QueryError(str(error)) from None
+
+    async def formatted(self, text: str) -> str:
+        """The expression as a person would lay it out. Raises InputError."""
+        return await self._lookers.run(lambda: formatted(text))
+
+    async def series(
+        self, selectors: Sequence[Selector], start: int | None, end: int | None, limit: int
+    ) -> Listed[Labels]:
+        """The label sets that meet any of the selectors and were seen within [start, end].
+
+        limit: so many at most; 0 = as many as the allowance has, which is never exceeded.
+        """
+        most = self._most(limit)
+
+        def listed() -> Listed[Labels]:
+            found = {row.labels for s in selectors for row in self._source.series(s, start, end, most + 1)}
+            return _listed(found, most)
+
+        return await self._lookers.run(listed)
+
+    async def label_names(
+        self, selectors: Sequence[Selector], start: int | None, end: int | None, limit: int
+    ) -> Listed[str]:
+        """The names of labels of the series that meet any of the selectors, of all series without one."""
+
+        def listed() -> Listed[str]:
+            found = {name for row in self._rows(selectors, start, end) for name, _ in row}
+            return _listed(found, self._most(limit))
+
+        return await self._lookers.run(listed)
+
+    async def label_values(
+        self, name: str, selectors: Sequence[Selector], start: int | None, end: int | None, limit: int
+    ) -> Listed[str]:
+        """The values of a label of the series that meet any of the selectors, of all series without one."""
+        most = self._most(limit)
+
+        def listed() -> Listed[str]:
+            found = {value for row in self._rows(selectors, start, end) for given, value in row if given == name}
+            return _listed(found, most)
+
+        return await self._lookers.run(listed)
+
+    async def metadata(self, metric: str, limit: int) -> dict[str, MetricType]:
+        """The types of metrics as their sources say: of one metric, or of `limit` at most; a negative limit = all."""
+
+        def known() -> dict[str, MetricType]:
+            with self._catalogue.lock:
+                types = self._catalogue.types
+                chosen = [(metric, types[metric])] if metric in types else () if metric else types.items()
+                return dict(islice(chosen, None if limit < 0 else limit))
+
+        return await self._lookers.run(known)
+
+    def close(self) -> None:
+        """Ends every query at its next look at the clock."""
+        for deadline in list(self._running.values()):
+            deadline.cancelled.set()
+        self._askers.close()
+        self._lookers.close()
+
+    def _rows(self, selectors: Sequence[Selector], start: int | None, end: int | None) -> Iterator[Labels]:
+        for selector in selectors or [()]:
+            for row in self._source.series(selector, start, end, self.allowed.series):
+                yield row.labels
+
+    def _most(self, limit: int) -> int:
+        return min(limit or self.allowed.series, self.allowed.series)
+
+
+def check_range(text: str) -> None:
+    """Raises InputError for an expression that gives a string or a range: it has no value at a step."""
+    expr = parse(text)
+    while isinstance(expr, pp.ParenExpr):
+        expr = expr.expr
+    kind = "string" if isinstance(expr, pp.StringLiteral) else "range vector"
+    if isinstance(expr, pp.StringLiteral | pp.MatrixSelector | pp.SubqueryExpr):
+        raise InputError(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
+
+
+def _listed(found: set[Any], most: int) -> Listed[Any]:
+    return Listed(sorted(found)[:most], len(found) > most)
