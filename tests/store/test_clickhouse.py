@@ -80,7 +80,7 @@ def test_many_random_batches_equal_a_dictionary(open_store: Open) -> None:
         store.write(catalogue, Batch(sid.astype(np.int32), t, value), str(n))
         for s, at, v in zip(sid.tolist(), t.tolist(), value.tolist(), strict=True):
             key = (int(catalogue.fp[s]), at)
-            want[key] = min(want.get(key, math.inf), v)
+            want[key] = max(want.get(key, -math.inf), v)
     got = store.samples(fps(catalogue), T, T + 10 * HOUR)
     assert {(f, t): v for f, t, v in zip(got.fp.tolist(), got.t.tolist(), got.value.tolist(), strict=True)} == want
     assert len(got.fp) == len(want)
@@ -93,14 +93,14 @@ def test_the_same_token_twice_stores_once_and_another_token_again(open_store: Op
     assert store.size()[1] == 4
 
 
-def test_of_equal_times_the_smallest_number_is_read_and_nan_only_when_alone(open_store: Open) -> None:
+def test_of_equal_times_the_greatest_number_is_read_and_nan_only_when_alone(open_store: Open) -> None:
     store, catalogue = open_store(), known(labels("a"))
     sent = [(0, T, 3.0), (0, T, 2.0), (0, T, math.nan), (0, T + 1, float(STALE)), (0, T + 2, math.nan), (0, T + 2, 5.0)]
     for n, row in enumerate(sent):
         store.write(catalogue, batch([row]), str(n))
     fp = fps(catalogue)[0]
     assert rows(store.samples([fp], T, T + 9)) == [
-        (fp, T, bits(2.0)),
+        (fp, T, bits(3.0)),
         (fp, T + 1, bits(float(STALE))),
         (fp, T + 2, bits(5.0)),
     ]
@@ -123,7 +123,7 @@ def test_with_a_limit_the_first_samples_are_given_and_repeated_rows_count_once(o
     for n in range(3):  # the senders' retries
         store.write(catalogue, batch([(s, t, v + n) for s, t, v in sent]), str(n))
     (fp,) = fps(catalogue)
-    want = [(fp, t, bits(v)) for _, t, v in sent]
+    want = [(fp, t, bits(v + 2)) for _, t, v in sent]
     for limit in (1, 3, 4, 9, 10, 11, 50):
         assert rows(store.samples([fp], T, T + HOUR, limit)) == want[:limit], limit
     assert rows(store.samples([fp], T + HOUR, T + 2 * HOUR, 5)) == []

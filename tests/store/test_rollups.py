@@ -32,13 +32,13 @@ def load(seed: int, samples: int = 4000, hours: int = 5) -> tuple[Catalogue, Bat
 
 
 def expected(catalogue: Catalogue, batch: Batch, window_ms: int) -> Windows:
-    smallest: dict[tuple[int, int], float] = {}
+    greatest: dict[tuple[int, int], float] = {}
     for s, t, v in zip(batch.sid.tolist(), batch.t.tolist(), batch.value.tolist(), strict=True):
         if math.isfinite(v):
             key = (int(catalogue.fp[s]), t)
-            smallest[key] = min(v, smallest.get(key, math.inf))
+            greatest[key] = max(v, greatest.get(key, -math.inf))
     groups: dict[tuple[int, int], list[float]] = {}
-    for (fp, t), v in sorted(smallest.items()):
+    for (fp, t), v in sorted(greatest.items()):
         groups.setdefault((fp, t // window_ms * window_ms), []).append(v)
     return {k: (min(v), max(v), round(math.fsum(v), 6), len(v), v[-1]) for k, v in groups.items()}
 

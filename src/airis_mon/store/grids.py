@@ -1,12 +1,14 @@
-"""PromQL's functions of windows as ClickHouse computes them: the SQL, the pieces it is asked in, and its answers.
+"""PromQL's functions of windows over many series: what ClickHouse computes, asked in pieces that fit into memory.
 
 The `timeSeries*ToGrid` aggregate functions of ClickHouse (25.6 and later) walk each series once for all steps. Their
-windows are open on the left, as Prometheus 3 has them.
+windows are open on the left, as Prometheus 3 has them. What they get wrong is computed here from samples (`slopes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,30 +16,31 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from airis_mon.errors import QueryError, QueryTimeout, StoreBusy
 from airis_mon.series.batch import STALE_BITS
+from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.steps import Steps
-from airis_mon.store.base import Fingerprints, Grid
+from airis_mon.store.base import Grid
 from airis_mon.store.connection import ClientPool
 from airis_mon.store.decimals import BITS
 from airis_mon.store.native import Array, read
-from airis_mon.store.selectors import EARLIEST, LATEST
+from airis_mon.store.pieces import collapse
+from airis_mon.store.selectors import EARLIEST, LATEST, within
+from airis_mon.store.slopes import SLOPES, slopes
 
-CELLS = 2_000_000
-"""So many cells one query answers at most, if it asks for more than one series; they take 9 bytes each."""
-SAMPLES = 3_000_000
-"""So many samples one query is to read, as far as can be told before; the engine holds 16 bytes of each."""
-_INTERVAL_MS = 10_000
+CELLS = 4_000_000
+"""So many cells one query answers at most, unless a single series has more; they take 9 bytes each, twice."""
+SAMPLES = 4_000_000
+"""So many samples one query reads at most: 100 MB here, and about as much in the engine."""
+INTERVAL_MS = 10_000
+"""Samples are reckoned to be so far apart; where there are more, the query is asked again in halves."""
+TIMED_OUT = "query timed out in expression evaluation"
 _TIMEOUT, _MEMORY = 159, 241  # ClickHouse's error codes
 
 _AGGREGATES = {
     "last": "ResampleToGridWithStaleness",
     "timestamp": "ResampleToGridWithStaleness",
-    "rate": "RateToGrid",
-    "increase": "IncreaseToGrid",
     "delta": "DeltaToGrid",
     "irate": "InstantRateToGrid",
     "idelta": "InstantDeltaToGrid",
-    "deriv": "DerivToGrid",
-    "predict_linear": "PredictLinearToGrid",
     "changes": "ChangesToGrid",
     "resets": "ResetsToGrid",
     "min_over_time": "MinToGrid",
@@ -49,23 +52,53 @@ _AGGREGATES = {
     "present_over_time": "CountToGrid",
 }
 _INSTANT = frozenset({"last", "timestamp"})
-FUNCTIONS = frozenset(_AGGREGATES)
+FUNCTIONS = SLOPES | _AGGREGATES.keys()
 """What `Grids` computes."""
 
-# A marker is kept by its bits, so neither condition has to compute a value.
-_IS_MARKER = f"exponent = {BITS} AND mantissa = {STALE_BITS}"
-_SELECT = """SELECT fp, timeSeries{aggregate}({parameters})(ts, {value}) AS grid FROM samples
-    WHERE tenant = {{tenant:String}} AND {within} AND ts BETWEEN {low} AND {high} {real}
-    GROUP BY fp SETTINGS enable_time_series_aggregate_functions = 1"""
+# A marker is known by its bits, so no value has to be computed for it.
+_IS_MARKER = f"(exponent = {BITS} AND mantissa = {STALE_BITS})"
+# A marker stays what it is, so that it is seen where it is the latest.
+_VALUES = {
+    "timestamp": f"if({_IS_MARKER}, value, toUnixTimestamp64Milli(ts) / 1000)",
+    "changes": "if(value = 0, 0., value)",  # ClickHouse tells -0 from 0
+}
+_FROM = """FROM samples WHERE tenant = {{tenant:String}} AND {within} AND ts BETWEEN {low} AND {high}"""
+_AGGREGATE = f"SELECT fp, timeSeries{{aggregate}}({{grid}})(ts, {{value}}) {_FROM} AND {{real}} GROUP BY fp"
+_SAMPLES = f"""SELECT fp, toUnixTimestamp64Milli(ts) AS t, value {_FROM} AND NOT {_IS_MARKER}
+    ORDER BY tenant, metric, samples.fp, ts LIMIT {SAMPLES + 1}"""
 
-Within = Callable[[Sequence[int]], tuple[str, dict[str, Any]]]
+
+class _TooMuch(Exception):
+    """A query needs more memory than one may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A function over steps that the store can hold, at least one, to be answered until a time of `time.monotonic`."""
+
+    function: str
+    steps: Steps
+    window: int
+    args: Sequence[float]
+    until: float
+
+    @property
+    def series_at_once(self) -> int:
+        samples = (self.steps.end - self.steps.start + self.window) // INTERVAL_MS + 1
+        return max(1, min(CELLS // self.steps.count, SAMPLES // samples))
+
+    def left_s(self) -> float:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise QueryTimeout(TIMED_OUT)
+        return left
 
 
 class Grids:
-    """Computes functions of windows. within: the condition that names some series, and its parameters."""
+    """Computes functions of windows over a tenant's series. known: the catalogue of the series written last, if any."""
 
-    def __init__(self, clients: ClientPool, within: Within) -> None:
-        self._clients, self._within = clients, within
+    def __init__(self, clients: ClientPool, tenant: str, known: Callable[[], Catalogue | None]) -> None:
+        self._clients, self._tenant, self._known = clients, tenant, known
 
     def compute(
         self, fps: Sequence[int], function: str, steps: Steps, window: int, args: Sequence[float], timeout_s: float
@@ -74,72 +107,73 @@ class Grids:
         first, known = _known(steps)
         if not len(fps) or window <= 0 or not known.count:
             return _joined([], steps.count)
-        parts = []
-        for some in _pieces(fps, known, window):
-            within, parameters = self._within(some)
-            columns = self._read(_sql(function, known, window, args, within), parameters, timeout_s)
-            if columns and len(columns[0]):
-                parts.append(_grid(function, *columns))
+        asked = _Asked(function, known, window, args, time.monotonic() + timeout_s)
+        size = asked.series_at_once
+        parts = [part for at in range(0, len(fps), size) for part in self._parts(asked, fps[at : at + size])]
         whole = _joined(parts, known.count)
         return whole if known == steps else _placed(whole, first, steps.count)
 
-    def _read(self, sql: str, parameters: dict[str, Any], timeout_s: float) -> list[Array]:
-        settings = {"max_execution_time": max(timeout_s, 0.001)}
+    def _parts(self, asked: _Asked, fps: Sequence[int]) -> list[Grid]:
+        try:
+            return [self._part(asked, fps)]
+        except _TooMuch:
+            if len(fps) == 1:
+                raise QueryError(
+                    "query processing would load too many samples into memory in query execution; "
+                    "ask for a shorter time or a shorter range, or raise store.memory_bytes"
+                ) from None
+        half = len(fps) // 2
+        return [*self._parts(asked, fps[:half]), *self._parts(asked, fps[half:])]
+
+    def _part(self, asked: _Asked, fps: Sequence[int]) -> Grid:
+        rows = within(fps, self._known(), may_widen=True)
+        compute = _of_samples if asked.function in SLOPES else _of_aggregate
+        sql = _sql(_SAMPLES if asked.function in SLOPES else _AGGREGATE, asked, rows.sql)
+        columns = self._read(sql, rows.parameters | {"tenant": self._tenant}, asked)
+        if not columns or not len(columns[0]):
+            return _joined([], asked.steps.count)
+        grid = compute(asked, columns)
+        keep = grid.has.any(axis=1)
+        if not rows.is_exact:
+            keep &= np.isin(grid.fp, np.array(fps, np.uint64))
+        return grid if keep.all() else Grid(grid.fp[keep], grid.value[keep], grid.has[keep])
+
+    def _read(self, sql: str, parameters: dict[str, Any], asked: _Asked) -> list[Array]:
+        # In the text: the client would set each setting by a query of its own.
+        settings = f"enable_time_series_aggregate_functions = 1, max_execution_time = {asked.left_s() + 0.001:.3f}"
         with self._clients.client() as client:
             try:
-                answer = client.raw_query(sql, parameters, settings, fmt="Native")
+                answer = client.raw_query(f"{sql} SETTINGS {settings}", parameters, fmt="Native")
             except DatabaseError as error:
-                raise _refused(error) or error from None
+                if error.code == _TIMEOUT:
+                    raise QueryTimeout(TIMED_OUT) from None
+                if error.code == _MEMORY:
+                    raise _TooMuch from None
+                raise
         try:
             return read(answer)
         except (ValueError, IndexError):  # a server that fails midway writes its error into the answer
             raise StoreBusy(f"the store at {self._clients.address.place} broke off its answer", 1.0) from None
 
 
-def _refused(error: DatabaseError) -> QueryError | None:
-    """What a query is told that was too slow or too large; None for errors of another kind."""
-    if error.code == _TIMEOUT:
-        return QueryTimeout("query timed out in expression evaluation")
-    if error.code == _MEMORY:
-        return QueryError(
-            "query processing would load too many samples into memory in query execution; "
-            "ask for fewer series, a shorter time or a shorter range, or raise store.memory_bytes"
-        )
-    return None
-
-
 def _known(steps: Steps) -> tuple[int, Steps]:
-    """The steps at times that the store can hold, and how many stand before them."""
+    """How many steps stand before the times that the store can hold, and the steps within them."""
     first = max(0, -((steps.start - EARLIEST) // steps.step))
     count = min(steps.count, (LATEST - steps.start) // steps.step + 1) - first
     return first, Steps(steps.start + first * steps.step, steps.step, max(count, 0))
 
 
-def _pieces(fps: Sequence[int], steps: Steps, window: int) -> Iterator[Sequence[int]]:
-    """The series in pieces whose answer and whose samples fit into memory."""
-    samples = (steps.end - steps.start + window) // _INTERVAL_MS + 1
-    size = max(1, min(CELLS // steps.count, SAMPLES // samples))
-    for at in range(0, len(fps), size):
-        yield fps[at : at + size]
-
-
-def _sql(function: str, steps: Steps, window: int, args: Sequence[float], within: str) -> str:
-    numbers = [_time(steps.start), _time(steps.end), _seconds(steps.step), _seconds(window)]
-    numbers += [f"toFloat64('{float(arg)!r}')" for arg in args]
-    is_instant = function in _INSTANT
-    return _SELECT.format(
-        aggregate=_AGGREGATES[function],
-        parameters=", ".join(numbers),
-        value="value" if function != "timestamp" else _STAMP,
-        within=within,
-        low=_time(max(steps.start - window + 1, EARLIEST)),
-        high=_time(steps.end),
-        real="" if is_instant else f"AND NOT ({_IS_MARKER})",
+def _sql(template: str, asked: _Asked, condition: str) -> str:
+    start, end = asked.steps.start, asked.steps.end
+    return template.format(
+        aggregate=_AGGREGATES.get(asked.function),
+        grid=f"{_time(start)}, {_time(end)}, {_seconds(asked.steps.step)}, {_seconds(asked.window)}",
+        value=_VALUES.get(asked.function, "value"),
+        within=condition,
+        low=_time(max(start - asked.window + 1, EARLIEST)),
+        high=_time(end),
+        real="1" if asked.function in _INSTANT else f"NOT {_IS_MARKER}",
     )
-
-
-# A marker stays what it is, so that it is seen where it is the latest.
-_STAMP = f"if({_IS_MARKER}, value, toUnixTimestamp64Milli(ts) / 1000)"
 
 
 def _time(t: int) -> str:
@@ -150,27 +184,37 @@ def _seconds(ms: int) -> str:
     return f"toDecimal64('{ms // 1000}.{ms % 1000:03d}', 3)"
 
 
-def _grid(function: str, fp: Fingerprints, value: Array, is_null: Array) -> Grid:
+def _of_samples(asked: _Asked, columns: list[Array]) -> Grid:
+    if len(columns[0]) > SAMPLES:
+        raise _TooMuch
+    return slopes(asked.function, collapse(columns), asked.steps, asked.window, asked.args)
+
+
+def _of_aggregate(asked: _Asked, columns: list[Array]) -> Grid:
+    fp, value, is_null = columns
     has = is_null == 0
-    if function in _INSTANT:
+    if asked.function in _INSTANT:
         has &= value.view(np.uint64) != STALE_BITS
-    if function == "present_over_time":
-        value = np.ones_like(value)
-    order = np.argsort(fp)
-    order = order[has.any(axis=1)[order]]
-    return Grid(fp[order], np.where(has, value, np.nan)[order], has[order])
+    found = 1.0 if asked.function == "present_over_time" else value
+    return Grid(fp, np.where(has, found, np.nan), has)
 
 
 def _joined(parts: Sequence[Grid], count: int) -> Grid:
     """The pieces as one, by fingerprint."""
-    if len(parts) == 1:
-        return parts[0]
     empty = Grid(np.empty(0, np.uint64), np.empty((0, count)), np.empty((0, count), np.bool_))
-    fp = np.concatenate([empty.fp, *[part.fp for part in parts]])
-    order = np.argsort(fp)
-    value = np.concatenate([empty.value, *[part.value for part in parts]])
-    has = np.concatenate([empty.has, *[part.has for part in parts]])
-    return Grid(fp[order], value[order], has[order])
+    whole = (
+        parts[0]
+        if len(parts) == 1
+        else Grid(
+            np.concatenate([empty.fp, *[part.fp for part in parts]]),
+            np.concatenate([empty.value, *[part.value for part in parts]]),
+            np.concatenate([empty.has, *[part.has for part in parts]]),
+        )
+    )
+    if (whole.fp[1:] > whole.fp[:-1]).all():
+        return whole
+    order = np.argsort(whole.fp)
+    return Grid(whole.fp[order], whole.value[order], whole.has[order])
 
 
 def _placed(grid: Grid, first: int, count: int) -> Grid:

@@ -19,7 +19,7 @@ DAY_MS = 86_400_000
 def collapse(columns: list[NDArray[Any]]) -> Columns:
     """(fp, t, value) in runs of one fp each and by t within a run -> ordered by (fp, t), one row per (fp, t).
 
-    Of several values the smallest stays, any number before NaN. [] are no rows.
+    Of several values the greatest stays, any number before NaN. [] are no rows.
     """
     if not columns or not len(columns[0]):
         return Columns(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0))
@@ -39,7 +39,7 @@ def _collapse(
     for run in range(len(starts)):
         for i in range(starts[run], ends[run]):
             if n and out_fp[n - 1] == fp[i] and out_t[n - 1] == t[i]:
-                if value[i] < out_value[n - 1] or np.isnan(out_value[n - 1]):
+                if value[i] > out_value[n - 1] or np.isnan(out_value[n - 1]):
                     out_value[n - 1] = value[i]
                 continue
             out_fp[n], out_t[n], out_value[n] = fp[i], t[i], value[i]

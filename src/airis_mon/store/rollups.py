@@ -120,10 +120,10 @@ _LATEST_WINDOW = """SELECT toInt64(toUnixTimestamp(max(t))) * 1000, toUInt64(cou
     FROM rollup_5m WHERE tenant = {tenant:String}"""
 _FIRST_SAMPLE = """SELECT toUnixTimestamp64Milli(min(ts)), toUInt64(count())
     FROM samples WHERE tenant = {tenant:String}"""
-# The inner query collapses repeated samples as reading does: the smallest number stays.
+# The inner query collapses repeated samples as reading does: the greatest number stays.
 _BUILD_5M = """INSERT INTO rollup_5m (tenant, metric, fp, t, vmin, vmax, vsum, n, last, built)
     SELECT tenant, metric, fp, toStartOfFiveMinutes(at) AS t, min(v), max(v), sum(v), count(), argMax(v, at), now64(3)
-    FROM (SELECT tenant, metric, fp, ts AS at, min(value) AS v FROM samples
+    FROM (SELECT tenant, metric, fp, ts AS at, max(value) AS v FROM samples
           WHERE tenant = {tenant:String} AND isFinite(value)
             AND ts >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
             AND ts < fromUnixTimestamp64Milli({end:Int64}, 'UTC')

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from airis_mon.errors import InputError
+from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import METRIC
 from airis_mon.store.base import Matcher
 
 EARLIEST, LATEST = -2_208_988_800_000, 10_413_791_999_999
 """What DateTime64(3) can hold, ms."""
+MAX_METRICS = 1_000
+"""A condition names no more metrics than these."""
 _OPS = {"=": "{0} = {1}", "!=": "{0} != {1}", "=~": "match({0}, {1})", "!~": "NOT match({0}, {1})"}
 
 
@@ -44,6 +50,35 @@ def one_of(fps: Sequence[int] | None) -> str:
     if fps is None:
         return "1"
     return f"fp IN ({','.join([str(int(fp)) for fp in fps])})" if len(fps) else "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A condition on the columns `metric` and `fp`, and its parameters; not `is_exact`: it lets other series pass."""
+
+    sql: str
+    parameters: dict[str, Any]
+    is_exact: bool = True
+
+
+def within(fps: Sequence[int] | None, known: Catalogue | None, *, may_widen: bool = False) -> Within:
+    """The rows of some series, None = all.
+
+    Metrics lead the key: naming them makes reading three times cheaper, where the catalogue knows all the series. When
+    these are most of their metrics' series, a condition that `may_widen` leaves out the fingerprints, which cost
+    microseconds each.
+    """
+    found = [] if fps is None or known is None else [known.find(int(fp)) for fp in fps]
+    sids = [sid for sid in found if sid is not None]
+    if known is None or not sids or len(sids) < len(found):
+        return Within(one_of(fps), {})
+    metrics = np.unique(known.metric[sids])
+    if len(metrics) > MAX_METRICS:
+        return Within(one_of(fps), {})
+    names = {"metrics": [known.metrics[m] for m in metrics]}
+    if may_widen and np.isin(known.metric[: known.size], metrics).sum() <= 2 * len(sids):
+        return Within("metric IN {metrics:Array(String)}", names, is_exact=False)
+    return Within(f"metric IN {{metrics:Array(String)}} AND {one_of(fps)}", names)
 
 
 def span(start: int, end: int) -> dict[str, int]:

@@ -26,15 +26,13 @@ from airis_mon.store.native import block, fixed, low_cardinality, read, text, te
 from airis_mon.store.order import SeriesOrder
 from airis_mon.store.pieces import collapse, pieces
 from airis_mon.store.rollups import Rollup, Rollups
-from airis_mon.store.selectors import EARLIEST, LATEST, condition, one_of, span
+from airis_mon.store.selectors import EARLIEST, LATEST, condition, one_of, span, within
 
 HOUR_MS = 3_600_000
 MAX_DAYS = 10_000
 """The longest retention: ClickHouse computes a row's end of life in 32 bits of seconds, which end in 2106."""
 QUERY_S = 60
 """No query takes longer."""
-MAX_METRICS = 1_000
-"""A query names no more metrics than these."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SAMPLE = ("tenant", "metric", "fp", "ts", "mantissa", "exponent")
 _SERIES = ("tenant", "metric", "fp", "labels", "first_seen", "last_seen")
@@ -73,7 +71,7 @@ class ClickHouse:
     query may use half of it. cluster: the server's cluster name, if tables are to be replicated and distributed.
     pool: queries that run at once. durability: "process" survives the end of the process, "fsync" of the machine.
 
-    Equal (series, time) with different values: the smallest value is read, any number before NaN. Which one arrived
+    Equal (series, time) with different values: the greatest value is read, any number before NaN. Which one arrived
     first is not kept.
     """
 
@@ -113,7 +111,7 @@ class ClickHouse:
         self._order = SeriesOrder()
         self._ordered: Catalogue | None = None
         self._rollups = Rollups(self._numbers, self._execute)
-        self._grids = Grids(self._clients, self._within)
+        self._grids = Grids(self._clients, tenant, lambda: self._ordered)
 
     def open(self) -> None:
         """Connects, creates or migrates the schema. Raises StoreError in words a user can act on."""
@@ -296,22 +294,8 @@ class ClickHouse:
         return collapse(self._select(_SELECT_LAST, fps, before - window + 1, before))
 
     def _select(self, sql: str, fps: Sequence[int] | None, start: int, end: int, tail: str = "") -> list[Any]:
-        within, parameters = self._within(fps)
-        return self._numbers(sql.format(within=within, tail=tail), parameters | span(start, end))
-
-    def _within(self, fps: Sequence[int] | None) -> tuple[str, dict[str, Any]]:
-        metrics = [] if fps is None else self._metrics(fps)
-        if not metrics:
-            return one_of(fps), self._mine
-        return f"metric IN {{metrics:Array(String)}} AND {one_of(fps)}", self._mine | {"metrics": metrics}
-
-    def _metrics(self, fps: Sequence[int]) -> list[str]:
-        """The metrics of these series if all are known: they lead the key, which makes reading three times cheaper."""
-        if (known := self._ordered) is None:
-            return []
-        sids = [known.find(int(fp)) for fp in fps]
-        metrics = {known.metrics[known.metric[s]] for s in sids if s is not None}
-        return sorted(metrics) if None not in sids and len(metrics) <= MAX_METRICS else []
+        rows = within(fps, self._ordered)
+        return self._numbers(sql.format(within=rows.sql, tail=tail), rows.parameters | span(start, end))
 
     def _numbers(self, sql: str, parameters: dict[str, Any]) -> list[Any]:
         with self._clients.client() as client:
