@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 
-from airis_mon.series.labels import METRIC, Labels
+from airis_mon.series.labels import METRIC, Labels, without
 
 if TYPE_CHECKING:
     from airis_mon.app.engine import Engine
@@ -116,8 +116,10 @@ def score_labels(labels: Labels, signal: str) -> Labels:
 
     An own label of these names is called `exported_for` or `exported_signal`, as a scrape of Prometheus would have it.
     """
+    own = without(labels, METRIC)
     have = dict(labels)
-    own = tuple((_moved(n, have) if n in ("for", "signal") else n, v) for n, v in labels if n != METRIC)
+    if "for" in have or "signal" in have:
+        own = tuple((_moved(n, have) if n in ("for", "signal") else n, v) for n, v in own)
     return (("for", have[METRIC]), ("signal", signal), *own)
 
 

@@ -25,7 +25,7 @@ from airis_mon.query.ranges import over
 from airis_mon.query.values import Flags, Runs, Scalar, Vector, empty, vector
 from airis_mon.series.batch import Times, Values
 from airis_mon.series.catalogue import NEVER
-from airis_mon.series.labels import METRIC, Labels, canonical, fingerprint
+from airis_mon.series.labels import METRIC, Labels, fingerprint
 from airis_mon.series.matchers import Matcher, compile_matchers
 from airis_mon.series.steps import Steps
 from airis_mon.store.base import Columns, Grid, SeriesRow, SeriesStore
@@ -140,27 +140,28 @@ class Insight:
     # -- which signals ------------------------------------------------------------------------------------------
 
     def _signals(self, name: str, matchers: Sequence[Matcher]) -> list[_Signal]:
+        if not _matches(matchers, METRIC, name):
+            return []
         watch, catalogue = self._history.detection.watch, self._history.detection.catalogue
-        matches = compile_matchers(matchers)
+        others = [m for m in matchers if m.name != METRIC]
+        matches = compile_matchers(others)
         found = []
-        for slot in self._slots(watch, matchers):
+        for slot in self._slots(watch, others):
             try:
                 signal = watch.signal(slot)
                 labels = labels_of(name, catalogue.labels(signal.sid), signal.kind)
             except KeyError:  # given up at this moment
                 continue
-            if matches(labels):
+            if not others or matches(labels):
                 found.append(_Signal(slot, signal.sid, signal.fp, signal.kind, labels))
         return found
 
     def _slots(self, watch: Watch, matchers: Sequence[Matcher]) -> list[int]:
         """The slots that may be meant; `for` is the metric, by which series are found without a look at each."""
         catalogue = self._history.detection.catalogue
-        about = [m for m in matchers if m.name == "for"]
-        if not about:
+        if not any(m.name == "for" for m in matchers):
             return [int(slot) for slot in watch.slots.held()]
-        means = compile_matchers(about)
-        metrics = [i for i, metric in enumerate(catalogue.metrics) if means((("for", metric),))]
+        metrics = [i for i, metric in enumerate(catalogue.metrics) if _matches(matchers, "for", metric)]
         sids = np.flatnonzero(np.isin(catalogue.metric[: catalogue.size], metrics)).tolist()
         return sorted({slot for sid in sids for slot in watch.slots_of(int(catalogue.fp[sid]))})
 
@@ -245,7 +246,7 @@ class Insight:
 
 def labels_of(name: str, labels: Labels, kind: str) -> Labels:
     """The labels of a computed series: those of the signal's score in GET /metrics."""
-    return canonical([(METRIC, name), *score_labels(labels, kind)])
+    return tuple(sorted(((METRIC, name), *score_labels(labels, kind))))
 
 
 def since(t: Moment) -> Moment:
@@ -281,6 +282,11 @@ def latest(t: Times, value: Values, ended: Times, ends: Times, window: int) -> t
 
 def _band(curve: Curve, name: str) -> Values:
     return {EXPECTED: curve.expected, LOWER: curve.lower, UPPER: curve.upper}[name]
+
+
+def _matches(matchers: Sequence[Matcher], label: str, value: str) -> bool:
+    """Whether a label's value meets every condition on it."""
+    return compile_matchers([m for m in matchers if m.name == label])(((label, value),))
 
 
 def _named(matchers: Sequence[Matcher]) -> str | None:
