@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airis_mon.app.detection import Detection
+from airis_mon.app.engine import Engine
 from airis_mon.app.exposition import score_labels
+from airis_mon.app.ground import now_ms
 from airis_mon.app.history import Curve, History
 from airis_mon.app.insight import Insight, labels_of, latest, peaks
+from airis_mon.app.wiring import engine_of
+from airis_mon.config.settings import load
 from airis_mon.errors import QueryCancelled, QueryError
 from airis_mon.query.engine import Deadline, QueryEngine
 from airis_mon.query.values import Vector
@@ -306,6 +315,73 @@ def test_lines_of_one_panel_are_drawn_once(place: Place) -> None:
     for name in ("airis_expected", "airis_expected_lower", "airis_expected_upper"):
         place.ask(name, steps)
     assert place.insight.curves.drawn == 1
+
+
+# --- the whole engine -------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def whole(folder: Path, clock: Callable[[], int]) -> AsyncIterator[tuple[Engine, QueryEngine]]:
+    """An engine on its own store, started, at a time of its own; and PromQL over it."""
+    engine = engine_of(load(Path(os.devnull), {}, {"data_dir": str(folder)}).settings, collect=False)
+    engine.parts.clock = engine.parts.detection._now = clock
+    await engine.start()
+    try:
+        yield engine, QueryEngine(Insight(engine.parts.history, engine.parts.store, clock))
+    finally:
+        await engine.stop()
+
+
+async def pushed(engine: Engine, clock: Any, values: Sequence[float]) -> None:
+    """Sends a run of samples that ends now, and waits until they are judged."""
+    items = []
+    for value in values:
+        clock.now += STEP
+        labels = {"instance": "a"}
+        items.append({"metricName": "load", "value": value, "labels": labels, "timestamp": clock.now})
+    before = engine.parts.detection.counts.samples
+    receipt = await engine.ingest("json", json.dumps(items).encode(), "application/json")
+    assert receipt.samples == len(values)
+    async with asyncio.timeout(180):  # a first run compiles kernels
+        while engine.parts.detection.counts.samples < before + len(values):  # noqa: ASYNC110  a thread judges
+            await asyncio.sleep(0.01)
+    assert await asyncio.to_thread(engine.parts.detection.settle, 180)
+
+
+@pytest.mark.slow
+async def test_promql_says_what_bands_and_anomalies_say_also_after_a_restart(tmp_path: Path, site: Any) -> None:
+    clock = site.clock
+    clock.now = now_ms() // MINUTE * MINUTE - 3 * 60 * MINUTE
+    names = ("airis_expected", "airis_expected_lower", "airis_expected_upper", "aiops_anomaly_score")
+    async with whole(tmp_path, clock) as (engine, promql):
+        await pushed(engine, clock, QUIET)
+        await asyncio.to_thread(engine.parts.detection.snapshot)
+        start = clock.now + STEP
+        await pushed(engine, clock, [*QUIET[:80], 100.0, *QUIET[:40]])
+        steps = Steps(start, STEP, 121)
+        (anomaly,) = [a for a in await engine.anomalies((), None, start, clock.now) if a.value == 100]
+        bands = await engine.bands(anomaly.fp, None, start, clock.now)
+        before = {n: promql.query(f'{n}{{for="load"}}', steps, Deadline.after(60)).value for n in names}
+        expected, lower, upper, score = (v.value[0] for v in before.values() if isinstance(v, Vector))
+        np.testing.assert_array_equal(bands.t, steps.t)
+        for ours, theirs in ((expected, bands.expected), (lower, bands.lower), (upper, bands.upper)):
+            np.testing.assert_array_equal(ours, theirs)
+        assert (expected[80], lower[80], upper[80]) == (anomaly.expected, anomaly.lower, anomaly.upper)
+        assert score.max() == bands.score.max() == anomaly.score
+        np.testing.assert_array_equal(np.flatnonzero(score >= 0.8), np.arange(80, 121))
+        over = promql.query("max_over_time(aiops_anomaly_score[1h])", Steps.at(clock.now), Deadline.after(60)).value
+        assert isinstance(over, Vector)
+        assert over.value[0, 0] == anomaly.score
+    async with whole(tmp_path, clock) as (engine, promql):
+        async with asyncio.timeout(180):
+            while not len(engine.parts.detection.watch.slots.held()):  # noqa: ASYNC110  restored by a thread
+                await asyncio.sleep(0.01)
+        for name, was in before.items():
+            now = promql.query(f'{name}{{for="load"}}', steps, Deadline.after(60)).value
+            assert isinstance(now, Vector)
+            assert isinstance(was, Vector)
+            assert now.labels == was.labels
+            np.testing.assert_array_equal(now.value, was.value)
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------------------
