@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airis_mon.errors import InputError, QueryCancelled, QueryError, StoreError, TemplateError
-from airis_mon.query.templates import check, expand, varies
+from airis_mon.query.templates import Dependence, check, dependence, expand
 from airis_mon.query.values import Runs, Scalar, Vector
 from tools.servers import program
 
@@ -364,20 +364,20 @@ def test_a_name_never_reaches_an_attribute_of_python(template):
 @pytest.mark.parametrize(
     ("template", "expected"),
     [
-        ("page", False),
-        ("{{ $labels.job }}-{{ .Labels.zone | toUpper }}", False),
-        ('{{ if match "a" $labels.job }}x{{ else }}y{{ end }}{{ $externalLabels.x }}', False),
-        ("{{ $value }}", True),
-        ("{{ if gt .Value 3.0 }}critical{{ end }}", True),
-        ('{{ with query "up" }}{{ . | first | value }}{{ end }}', True),
-        ('{{ (printf "%v" $.Value) | len }}', True),
-        ('{{ template "x" . }}{{ define "x" }}{{ .Labels.a }}{{ end }}', True),
-        ("{{ now }}", True),
-        ("{{ broken", False),
+        ("page", "LABELS"),
+        ("{{ $labels.job }}-{{ .Labels.zone | toUpper }}", "LABELS"),
+        ('{{ if match "a" $labels.job }}x{{ else }}y{{ end }}{{ $externalLabels.x }}', "LABELS"),
+        ("{{ $value }}", "VALUE"),
+        ("{{ if gt .Value 3.0 }}critical{{ end }}", "VALUE"),
+        ('{{ (printf "%v" $.Value) | len }}', "VALUE"),
+        ('{{ template "x" . }}{{ define "x" }}{{ .Labels.a }}{{ end }}', "VALUE"),
+        ('{{ with query "up" }}{{ . | first | value }}{{ end }}', "MOMENT"),
+        ("{{ if true }}{{ else }}{{ (now) }}{{ end }}", "MOMENT"),
+        ("{{ broken", "LABELS"),
     ],
 )
-def test_a_template_varies_when_it_uses_more_than_the_labels(template, expected):
-    assert varies(template) is expected
+def test_what_a_template_changes_with_is_known_from_its_text(template, expected):
+    assert dependence(template) is Dependence[expected]
 
 
 PIECES = [

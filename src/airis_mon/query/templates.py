@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
 from functools import lru_cache
 
 from airis_mon.errors import TemplateError
@@ -22,17 +24,26 @@ _PRELUDE_NODES = 4
 
 def check(template: str, alert: str = "") -> None:
     """Raises TemplateError, in Go's words, when the text of an alert's label or annotation is no template."""
-    _parsed(template, f"__alert_{alert}")
+    if "{{" in template:
+        _parsed(template, f"__alert_{alert}")
 
 
-def varies(template: str) -> bool:
-    """Whether expansions may differ while the labels are the same; of malformed texts too, as they never expand."""
+class Dependence(IntEnum):
+    """What the text of a template may change with; each includes those before it."""
+
+    LABELS = 0
+    VALUE = 1
+    MOMENT = 2
+
+
+def dependence(template: str) -> Dependence:
+    """What expansions may differ by; those of a malformed text are all the same."""
     try:
         tree = _parsed(template, "__alert_")
     except TemplateError:
-        return False
+        return Dependence.LABELS
     bodies = [tree.body[_PRELUDE_NODES:], *tree.defined.values()]
-    return any(_is_variable(term) for body in bodies for term in _terms(body))
+    return max((_needs(term) for body in bodies for term in _terms(body)), default=Dependence.LABELS)
 
 
 def expand(
@@ -71,6 +82,23 @@ def expand(
         raise TemplateError(f"error executing template {name}: {error}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Expander:
+    """Makes the texts of alerts, with what all of them share."""
+
+    query: QueryFunction
+    external_labels: Mapping[str, str]
+    external_url: str
+
+    def text(self, template: str, alert: str, labels: Labels, value: float, now_ms: int) -> str:
+        """The text; as in Prometheus, one that cannot be made says why. Raises what `expand` lets pass."""
+        shared = (self.external_labels, value, self.query, now_ms, self.external_url)
+        try:
+            return expand(template, labels, *shared, alert=alert)
+        except TemplateError as error:
+            return f"<error expanding template: {error}>"
+
+
 @lru_cache(maxsize=2000)
 def _parsed(template: str, name: str) -> Tree:
     if len(template) > LONGEST:
@@ -103,17 +131,12 @@ def _pipe_terms(pipe: Pipe) -> Iterator[Term]:
                 yield from _pipe_terms(inner)
 
 
-def _is_variable(term: Term) -> bool:
-    """Whether it is more than the labels: the value, a query, the time, or all that a template begins with."""
+def _needs(term: Term) -> Dependence:
     match term:
         case Name():
-            return term.name in {"query", "now"}
-        case Dot():
-            return True
-        case Variable():
-            return term.name in {"$", "$value"}
-        case Path(root=Variable(name="$value")):
-            return True
-        case Path(root=Dot() | Variable(name="$")):
-            return term.fields[0] == "Value"
-    return False
+            return Dependence.MOMENT if term.name in {"query", "now"} else Dependence.LABELS
+        case Dot() | Variable(name="$" | "$value") | Path(root=Variable(name="$value")):
+            return Dependence.VALUE
+        case Path(root=Dot() | Variable(name="$"), fields=("Value", *_)):
+            return Dependence.VALUE
+    return Dependence.LABELS

@@ -1,0 +1,125 @@
+"""What rules give at each step of a block: the series to record, or the label sets to raise alerts for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airis_mon.errors import QueryError
+from airis_mon.query.rules import AlertingRule, RecordingRule, RuleLabels
+from airis_mon.query.templates import Dependence, Expander, dependence
+from airis_mon.query.values import Flags, Runs, Scalar, Value, Vector, grouped
+from airis_mon.series.batch import Times
+from airis_mon.series.labels import Labels
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A rule's result over steps.
+
+    vector: no two rows have equal labels. source: (s, steps), the row of the expression's vector that each value came
+    from, -1 where nothing is. failed: (steps,), where the rule fails as a whole, and nothing is there; why: the reason
+    at the first of these steps.
+    """
+
+    vector: Vector
+    source: Rows
+    failed: Flags
+    why: str = ""
+
+
+def recorded(rule: RecordingRule, value: Value | Runs, limit: int = 0) -> Outcome:
+    """The series of a recording rule; limit: so many it may give at a step, 0 = any number.
+
+    Raises QueryError when the expression gives neither vector nor scalar.
+    """
+    given = _vector(value)
+    outcome = _relabelled(given, [rule.labels_of(labels) for labels in given.labels], "rule")
+    count = outcome.vector.has.sum(axis=0)
+    if not limit or not (over := count > limit).any():
+        return outcome
+    first = int(over.argmax())
+    why = f"exceeded limit of {limit} with {count[first]} series"
+    return _without(outcome, over, why if not outcome.failed[:first].any() else outcome.why)
+
+
+def alerted(rule: AlertingRule, value: Value | Runs, t: Times, expander: Expander) -> Outcome:
+    """The label sets for which an alerting rule's condition holds, with its labels expanded; t: (steps,) ms.
+
+    Raises as `recorded`, and what `query` of the expander raises beyond InputError and QueryError.
+    """
+    given = _vector(value)
+    texts = _Texts(rule, expander)
+    if texts.needs is Dependence.LABELS:
+        return _relabelled(given, [texts.labels(labels, 0.0, 0) for labels in given.labels], "alert")
+    row, step = np.nonzero(given.has)
+    cells = zip(row.tolist(), given.value[row, step].tolist(), t[step].tolist(), strict=True)
+    labels = [texts.labels(given.labels[r], v, at) for r, v, at in cells]
+    return _gathered(given, row, step, labels, "alert")
+
+
+def annotations_of(rule: AlertingRule, labels: Labels, value: float, now_ms: int, expander: Expander) -> RuleLabels:
+    """The annotations of an alert; labels and value: those of the expression's series."""
+    texts = [(name, expander.text(text, rule.alert, labels, value, now_ms)) for name, text in rule.annotations]
+    return tuple(texts)
+
+
+class _Texts:
+    """Expands the labels of a rule, each as seldom as what it depends on allows."""
+
+    def __init__(self, rule: AlertingRule, expander: Expander) -> None:
+        self.rule, self.expander = rule, expander
+        self.needs = max((dependence(text) for _, text in rule.labels), default=Dependence.LABELS)
+        self.known: dict[tuple[Labels, str, int], Labels] = {}
+
+    def labels(self, labels: Labels, value: float, at: int) -> Labels:
+        key = (labels, repr(value), at if self.needs is Dependence.MOMENT else 0)  # repr, as NaN equals itself there
+        if key not in self.known:
+            name = self.rule.alert
+            texts = [(n, self.expander.text(text, name, labels, value, at)) for n, text in self.rule.labels]
+            self.known[key] = self.rule.labels_of(labels, tuple(texts))
+        return self.known[key]
+
+
+def _vector(value: Value | Runs) -> Vector:
+    if isinstance(value, Vector):
+        return value
+    if isinstance(value, Scalar):
+        return Vector([()], value.value[np.newaxis], np.ones((1, len(value.value)), np.bool_))
+    raise QueryError("rule result is not a vector or scalar")
+
+
+def _relabelled(given: Vector, labels: Sequence[Labels], kind: str) -> Outcome:
+    """The vector with a label set for each row."""
+    if len(set(labels)) == len(labels):
+        source = np.where(given.has, np.arange(len(labels))[:, np.newaxis], -1)
+        return Outcome(Vector(labels, given.value, given.has), source, np.zeros(given.has.shape[1], np.bool_))
+    row, step = np.nonzero(given.has)
+    return _gathered(given, row, step, [labels[r] for r in row.tolist()], kind)
+
+
+def _gathered(given: Vector, row: Rows, step: Rows, labels: Sequence[Labels], kind: str) -> Outcome:
+    """Values of the vector under new labels, one for each (row, step); a step that has two with equal ones fails."""
+    index, names = grouped(labels)
+    shape = (len(names), given.has.shape[1])
+    count = np.zeros(shape, np.int64)
+    np.add.at(count, (index, step), 1)
+    value, source = np.full(shape, np.nan), np.full(shape, -1)
+    value[index, step], source[index, step] = given.value[row, step], row
+    why = f"vector contains metrics with the same labelset after applying {kind} labels"
+    outcome = Outcome(Vector(names, value, count > 0), source, np.zeros(shape[1], np.bool_))
+    return _without(outcome, count.max(axis=0, initial=0) > 1, why)
+
+
+def _without(outcome: Outcome, failed: Flags, why: str) -> Outcome:
+    """The outcome without anything at steps that fail."""
+    if not failed.any():
+        return outcome
+    has = outcome.vector.has & ~failed
+    vector = Vector(outcome.vector.labels, np.where(has, outcome.vector.value, np.nan), has)
+    return Outcome(vector, np.where(has, outcome.source, -1), outcome.failed | failed, why)
