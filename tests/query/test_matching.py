@@ -97,8 +97,9 @@ def test_two_series_of_one_signature_on_the_left_need_a_group_modifier() -> None
     assert refused(MANY, ONE, ON_X) == message
 
 
-def test_whether_a_match_is_ambiguous_does_not_depend_on_a_filter() -> None:
-    assert "must be explicit" in refused(MANY, vec(('b{x="1"}', 2, 2)), ON_X, op=">")
+def test_what_a_comparison_filters_away_makes_no_match_ambiguous() -> None:
+    result(">", MANY, vec(('b{x="1"}', 2, 2)), ON_X, {'{x="1"}': 3}, {})
+    assert "must be explicit" in refused(MANY, vec(('b{x="1"}', 0, 0)), ON_X, op=">")
 
 
 def test_results_of_one_group_must_have_different_labels() -> None:

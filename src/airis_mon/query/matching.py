@@ -29,8 +29,8 @@ Naming = Callable[[Labels, Labels], Labels]
 def matched(op: str, lhs: Vector, rhs: Vector, matching: Matching, *, is_bool: bool) -> Vector:
     """The operator between the series of two vectors that have equal signatures.
 
-    Raises QueryError where a step has several candidates. As in Prometheus since its change 17668 also where
-    a comparison would have filtered all but one of them away: whether a query is right must not depend on values.
+    Raises QueryError where a step has several candidates on the one side, or several results of one signature: what
+    a comparison has filtered away is none.
     """
     is_swapped = matching.card == "one-to-many"
     many, one = (rhs, lhs) if is_swapped else (lhs, rhs)
@@ -41,11 +41,12 @@ def matched(op: str, lhs: Vector, rhs: Vector, matching: Matching, *, is_bool: b
     has = many.has[pairs.many] & pairs.has[pairs.one]
     name = _naming(matching, is_nameless=is_bool or op in ARITHMETIC, is_bool=is_bool)
     labels = [name(many.labels[m], pairs.labels[o]) for m, o in zip(pairs.many, pairs.one, strict=True)]
-    _check_unique(pairs.signature, labels, has, matching)
     left, right = many.value[pairs.many], pairs.value[pairs.one]
     if is_swapped:
         left, right = right, left
-    return merged(vector(labels, *combined(op, left, right, has, left, is_bool=is_bool))).present()
+    value, has = combined(op, left, right, has, left, is_bool=is_bool)
+    _check_unique(pairs.signature, labels, has, matching)
+    return merged(vector(labels, value, has)).present()
 
 
 @dataclass(frozen=True, slots=True)

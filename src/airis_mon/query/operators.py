@@ -13,7 +13,7 @@ ARITHMETIC: dict[str, np.ufunc] = {
     "*": np.multiply,
     "/": np.true_divide,
     "%": np.fmod,  # the sign of the dividend, as math.Mod; np.mod takes the divisor's
-    "^": np.power,
+    "^": np.float_power,  # np.power takes the square root for 0.5, which is NaN of -Inf
     "atan2": np.arctan2,
 }
 COMPARISONS: dict[str, np.ufunc] = {
