@@ -69,7 +69,7 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
             clock=now_ms,
             data_dir=data_dir,
             kernels=KernelCache(),
-            query=_allowance(settings),
+            query=allowance_of(settings),
             background=_background(settings, catalogue, detection),
         )
     )
@@ -152,7 +152,8 @@ def _collectors(settings: Settings, catalogue: Catalogue, cursors: Cursors) -> l
     return found
 
 
-def _allowance(settings: Settings) -> Allowance:
+def allowance_of(settings: Settings) -> Allowance:
+    """What a query may take by the settings."""
     of = settings.query
     return Allowance(of.timeout_s, of.max_steps, of.max_series, of.max_samples, of.lookback_s, of.concurrency)
 

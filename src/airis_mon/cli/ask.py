@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from airis_mon.errors import AuthError, ConfigError, StoreError
 
 if TYPE_CHECKING:
+    from airis_mon.app.queries import Allowance
     from airis_mon.config.settings import Settings
     from airis_mon.store.backends.clickhouse import ClickHouse
 
@@ -107,7 +108,7 @@ def _ask_store(question: Question, settings: Settings, reason: str) -> tuple[Jso
     parse(question.expr)  # a malformed one is told before the store is opened, which takes seconds
     configure("warning", stream=sys.stderr)
     keep_kernels(user_cache())  # before a kernel is imported; the data directory is only read
-    from airis_mon.app.wiring import store_of
+    from airis_mon.app.wiring import allowance_of, store_of
 
     store = store_of(settings)
     path = store.address.path
@@ -119,7 +120,7 @@ def _ask_store(question: Question, settings: Settings, reason: str) -> tuple[Jso
         error.args = (f"{reason}, and {error}; or name a server that runs: --server URL",)
         raise
     try:
-        data = _evaluate(question, store)
+        data = _evaluate(question, store, allowance_of(settings))
     finally:
         store.close()
     return data | _unknown(question.expr), f"the store at {store.address.place} ({reason})"
@@ -139,7 +140,7 @@ def _nothing_at(path: Path, reason: str) -> StoreError:
     return StoreError(f"{reason}, and nothing is stored at {path}; {ways}")
 
 
-def _evaluate(question: Question, store: ClickHouse) -> Json:
+def _evaluate(question: Question, store: ClickHouse, allowed: Allowance) -> Json:
     """As the server would, without its engine: nothing is learned, nothing is written."""
     import asyncio
 
@@ -155,9 +156,10 @@ def _evaluate(question: Question, store: ClickHouse) -> Json:
     steps = Steps.at(now_ms() if question.at is None else question.at)
     if span:
         steps = Steps.between(span.start, span.end, span.step or 1)
-    queries = Queries(store, Catalogue(max_series=1))
+    queries = Queries(store, Catalogue(max_series=1), allowed)
     try:
-        found = asyncio.run(queries.answer(question.expr, steps, question.timeout_s, is_range=span is not None))
+        end = span.end if span else None
+        found = asyncio.run(queries.answer(question.expr, steps, question.timeout_s, range_end=end))
     finally:
         queries.close()
     data: Json = msgspec.json.decode(b"".join(written(found, 0, is_range=span is not None)))["data"]
