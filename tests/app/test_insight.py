@@ -94,6 +94,7 @@ def test_bands_are_those_of_the_curve_and_of_the_anomaly(place: Place) -> None:
     steps = Steps(start, STEP, 101)
     curve = place.curve(fp, start, steps.end)
     for name, drawn, said in (
+        ("airis_actual", curve.value, anomaly.value),
         ("airis_expected", curve.expected, anomaly.expected),
         ("airis_expected_lower", curve.lower, anomaly.lower),
         ("airis_expected_upper", curve.upper, anomaly.upper),
@@ -352,7 +353,7 @@ async def pushed(engine: Engine, clock: Any, values: Sequence[float]) -> None:
 async def test_promql_says_what_bands_and_anomalies_say_also_after_a_restart(tmp_path: Path, site: Any) -> None:
     clock = site.clock
     clock.now = now_ms() // MINUTE * MINUTE - 3 * 60 * MINUTE
-    names = ("airis_expected", "airis_expected_lower", "airis_expected_upper", "aiops_anomaly_score")
+    names = ("airis_actual", "airis_expected", "airis_expected_lower", "airis_expected_upper", "aiops_anomaly_score")
     async with whole(tmp_path, clock) as (engine, promql):
         await pushed(engine, clock, QUIET)
         await asyncio.to_thread(engine.parts.detection.snapshot)
@@ -362,8 +363,9 @@ async def test_promql_says_what_bands_and_anomalies_say_also_after_a_restart(tmp
         (anomaly,) = [a for a in await engine.anomalies((), None, start, clock.now) if a.value == 100]
         bands = await engine.bands(anomaly.fp, None, start, clock.now)
         before = {n: promql.query(f'{n}{{for="load"}}', steps, Deadline.after(60)).value for n in names}
-        expected, lower, upper, score = (v.value[0] for v in before.values() if isinstance(v, Vector))
+        actual, expected, lower, upper, score = (v.value[0] for v in before.values() if isinstance(v, Vector))
         np.testing.assert_array_equal(bands.t, steps.t)
+        np.testing.assert_array_equal(actual, bands.value)
         for ours, theirs in ((expected, bands.expected), (lower, bands.lower), (upper, bands.upper)):
             np.testing.assert_array_equal(ours, theirs)
         assert (expected[80], lower[80], upper[80]) == (anomaly.expected, anomaly.lower, anomaly.upper)

@@ -1,7 +1,7 @@
 """What PromQL is asked of: the store's series, and those that the detector computes when they are asked for.
 
-Score, expected value and band of every watched signal: nothing of them is stored, the live detector redraws them
-(`app/history.py`) for the window that is asked about.
+Score, expected value and band of every watched signal, and the signal itself: nothing of them is stored, the live
+detector redraws them (`app/history.py`) for the window that is asked about.
 """
 
 from __future__ import annotations
@@ -32,9 +32,12 @@ from airis_mon.store.base import Columns, Grid, SeriesRow, SeriesStore
 
 Moment = TypeVar("Moment", int, Times)
 
-EXPECTED, LOWER, UPPER = "airis_expected", "airis_expected_lower", "airis_expected_upper"
+ACTUAL, EXPECTED = "airis_actual", "airis_expected"
+LOWER, UPPER = "airis_expected_lower", "airis_expected_upper"
+BANDS = {EXPECTED, LOWER, UPPER}
 COMPUTED = {
     SCORE: "Highest score of the last ten minutes, 0..1; 0.8 is the alarm line.",
+    ACTUAL: "A watched signal itself: the value, or the rate, mean or p99 derived from it.",
     EXPECTED: "What was expected of a watched signal, in its unit.",
     LOWER: "The lowest value of a watched signal that would score below the alarm line.",
     UPPER: "The highest value of a watched signal that would score below the alarm line.",
@@ -120,8 +123,8 @@ class Insight:
     def computed(self, leaf: Leaf, check: Check) -> Vector | Runs | None:
         """What a leaf means that names a computed metric, None for every other one.
 
-        A band at a moment is that of the latest sample, as an instant selector has it; a score the highest of the last
-        ten minutes. Range functions see a sample of either at each sample of the signal. Raises QueryError for more
+        A value or band at a moment is that of the latest sample, as an instant selector has it; a score the highest of
+        the last ten minutes. Range functions see one at each sample of the signal. Raises QueryError for more
         signals than are drawn at once.
         """
         if (name := _named(leaf.matchers)) is None:
@@ -178,7 +181,7 @@ class Insight:
             if name == SCORE:
                 value[i], has[i], at = peaks(curve.t, curve.score, ends)
             else:
-                value[i], has[i], at = latest(curve.t, _band(curve, name), curve.ended, ends, leaf.window)
+                value[i], has[i], at = latest(curve.t, _column(curve, name), curve.ended, ends, leaf.window)
             if leaf.function == "timestamp":
                 value[i] = at / 1000
         return vector([s.labels for s in signals], value, has)
@@ -189,7 +192,7 @@ class Insight:
         times, values = [np.empty(0, np.int64)], [np.empty(0)]
         held = 0
         for curve in self._drawn(name, signals, begin, end, check):
-            value = peaks(curve.t, curve.score, curve.t)[0] if name == SCORE else _band(curve, name)
+            value = peaks(curve.t, curve.score, curve.t)[0] if name == SCORE else _column(curve, name)
             shown = (curve.t >= start) & ~np.isnan(value)
             times.append(curve.t[shown])
             values.append(value[shown])
@@ -202,13 +205,14 @@ class Insight:
         return Runs([s.labels for s in signals], bounds, np.concatenate(times), np.concatenate(values))
 
     def _drawn(self, name: str, signals: Sequence[_Signal], start: int, end: int, check: Check) -> Iterator[Curve]:
-        most = self.most_scores if name == SCORE else self.most_bands
+        has_bands = name in BANDS
+        most = self.most_bands if has_bands else self.most_scores
         if len(signals) > most:
             raise QueryError(
                 f"{name} of {len(signals):,} signals is asked for, which would have to be redrawn, at most {most:,} at "
                 f'once; name the metric, as in {name}{{for="...", instance="..."}}'
             )
-        return self.curves.of([(s.fp, s.kind) for s in signals], start, end, check, has_bands=name != SCORE)
+        return self.curves.of([(s.fp, s.kind) for s in signals], start, end, check, has_bands=has_bands)
 
     # -- now ----------------------------------------------------------------------------------------------------
 
@@ -280,8 +284,8 @@ def latest(t: Times, value: Values, ended: Times, ends: Times, window: int) -> t
     return np.where(has, value[row], np.nan), has, t[row]
 
 
-def _band(curve: Curve, name: str) -> Values:
-    return {EXPECTED: curve.expected, LOWER: curve.lower, UPPER: curve.upper}[name]
+def _column(curve: Curve, name: str) -> Values:
+    return {ACTUAL: curve.value, EXPECTED: curve.expected, LOWER: curve.lower, UPPER: curve.upper}[name]
 
 
 def _matches(matchers: Sequence[Matcher], label: str, value: str) -> bool:
