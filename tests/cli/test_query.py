@@ -97,6 +97,11 @@ def test_with_a_start_it_is_a_range_until_now_of_some_240_points():
     )
 
 
+def test_a_range_until_now_stands_on_whole_seconds():
+    asked = query.asked(parsed("up", "--start", "1h"), NOW + 999, UTC)
+    assert asked.span == Span(NOW - 3_600_000, NOW, 15_000)
+
+
 def test_a_picture_shows_the_last_hour():
     assert asked("up", "--plot").span == Span(NOW - 3_600_000, NOW, 15_000)
     assert asked("up", "--plot", "--end", "1h").span == Span(NOW - 7_200_000, NOW - 3_600_000, 15_000)

@@ -100,6 +100,7 @@ def asked(args: argparse.Namespace, now: int, zone: tzinfo) -> Question:
             raise ConfigError("--end and --step belong to a range; give its --start too, such as --start 1h")
         at = None if args.time is None else read_time(args.time, now, zone)
         return Question(args.expr, at, None, timeout_s)
+    now -= now % 1000  # steps on whole seconds are easier to compare
     end = now if args.end is None else read_time(args.end, now, zone)
     start = max(end - PICTURED_MS, 0) if args.start is None else read_time(args.start, now, zone)
     if start > end:
