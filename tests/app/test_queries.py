@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from airis_mon.app.queries import WAITING, Queries
-from airis_mon.errors import InputError, QueryCancelled, QueryError, QueryTimeout, StoreBusy, TooLarge
-from airis_mon.series.catalogue import MetricType
+from airis_mon.app.queries import WAITING, Metadata, Queries
+from airis_mon.errors import InputError, QueryCancelled, QueryError, QueryTimeout, StoreBusy
+from airis_mon.series.catalogue import Catalogue, MetricType
 from airis_mon.series.labels import canonical
 from airis_mon.series.matchers import parse_selector
 from airis_mon.series.steps import Steps
@@ -88,7 +88,7 @@ async def test_beyond_a_bounded_number_waiting_the_answer_is_busy(source: Memory
     await asyncio.to_thread(source.asked.wait, 10)
     with pytest.raises(StoreBusy, match="101 queries run or wait"):
         await queries.answer("cpu_usage", NOW)
-    assert (await queries.metadata("cpu_usage", -1)) == {"cpu_usage": MetricType.GAUGE}
+    assert (await queries.metadata("cpu_usage", -1)) == {"cpu_usage": Metadata(MetricType.GAUGE, "")}
     held.set()
     assert len(await asyncio.gather(*asking)) == WAITING + 1
     await queries.answer("cpu_usage", NOW)
@@ -129,9 +129,9 @@ async def test_closing_ends_every_query_that_runs_or_waits(source: MemorySource,
 
 async def test_so_many_steps_and_no_more(source: MemorySource) -> None:
     queries = queries_of(source, steps=10)
-    assert (await queries.answer("cpu_usage", Steps(T, 1000, 11), is_range=True)).steps.count == 11
+    assert (await queries.answer("cpu_usage", Steps(T, 1000, 11), range_end=T)).steps.count == 11
     with pytest.raises(QueryError, match=r"^exceeded maximum resolution of 10 points per timeseries\. Try decreasing"):
-        await queries.answer("cpu_usage", Steps(T, 1000, 12), is_range=True)
+        await queries.answer("cpu_usage", Steps(T, 1000, 12), range_end=T)
 
 
 async def test_more_series_or_numbers_than_allowed_are_refused_with_the_remedy(source: MemorySource) -> None:
@@ -141,10 +141,10 @@ async def test_more_series_or_numbers_than_allowed_are_refused_with_the_remedy(s
         await queries_of(source, cells=10).answer("cpu_usage", Steps(T, 1000, 11))
 
 
-async def test_a_store_that_finds_too_much_is_an_error_of_the_query(queries: Queries, source: MemorySource) -> None:
-    source.fails_with = TooLarge("more than 11,000,000 samples")
-    with pytest.raises(QueryError, match="more than 11,000,000 samples"):
-        await queries.answer("cpu_usage[5m]", NOW)
+async def test_more_than_the_memory_holds_is_an_error_of_the_query(queries: Queries, source: MemorySource) -> None:
+    source.fails_with = MemoryError()
+    with pytest.raises(QueryError, match="more memory than there is; ask for fewer series"):
+        await queries.answer("cpu_usage", NOW)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ async def test_a_range_query_wants_a_value_at_each_step(
     queries: Queries, source: MemorySource, text: str, kind: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        await queries.answer(text, NOW, is_range=True)
+        await queries.answer(text, NOW, range_end=T)
     assert str(caught.value) == (f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
     assert not source.asked.is_set()
     await queries.answer(text, NOW)
@@ -191,9 +191,14 @@ async def test_a_list_is_never_longer_than_the_settings_allow(source: MemorySour
 async def test_metadata_is_what_sources_said(queries: Queries) -> None:
     assert len(await queries.metadata("", -1)) == 2
     assert len(await queries.metadata("", 1)) == 1
-    assert await queries.metadata("sizes", -1) == {"sizes": MetricType.GAUGE_HISTOGRAM}
+    assert await queries.metadata("sizes", -1) == {"sizes": Metadata(MetricType.GAUGE_HISTOGRAM, "")}
     assert await queries.metadata("nothing", -1) == {}
     assert await queries.metadata("sizes", 0) == {}
+
+
+async def test_metadata_of_computed_metrics_comes_first_and_says_what_they_mean(source: MemorySource) -> None:
+    queries = Queries(source, Catalogue(), helps={"airis_expected": "What was expected."})
+    assert await queries.metadata("", 1) == {"airis_expected": Metadata(MetricType.GAUGE, "What was expected.")}
 
 
 async def test_an_expression_is_laid_out(queries: Queries) -> None:

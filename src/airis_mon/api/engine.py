@@ -129,6 +129,18 @@ class Events(Protocol):
         """A subscription for the time of the block, beginning after `last_seq` as far as that is remembered."""
 
 
+class Metadata(Protocol):
+    """What is known of a metric."""
+
+    @property
+    def type(self) -> MetricType:
+        """As its source says."""
+
+    @property
+    def help(self) -> str:
+        """What it means, if that is known."""
+
+
 class Listed(Protocol[T_co]):
     """What was found, sorted."""
 
@@ -151,11 +163,12 @@ class Queries(Protocol):
         timeout_s: float | None = None,
         lookback_ms: int | None = None,
         *,
-        is_range: bool = False,
+        range_end: int | None = None,
     ) -> Answer:
-        """An expression's value at each step; is_range: only a vector or a scalar is wanted.
+        """An expression's value at each step.
 
-        Ends when the task that awaits it is cancelled. Raises InputError, QueryError and StoreBusy.
+        range_end: until when a range was asked for, None = a single moment. Ends when the task that awaits it is
+        cancelled. Raises InputError, QueryError and StoreBusy.
         """
 
     async def formatted(self, text: str) -> str:
@@ -176,8 +189,8 @@ class Queries(Protocol):
     ) -> Listed[str]:
         """The values of a label of the series that meet any of the selectors, of all series without one."""
 
-    async def metadata(self, metric: str, limit: int) -> Mapping[str, MetricType]:
-        """The types of metrics as their sources say: of one metric, or of `limit` at most; a negative limit = all."""
+    async def metadata(self, metric: str, limit: int) -> Mapping[str, Metadata]:
+        """What is known of metrics: of one metric, or of `limit` at most; a negative limit = of all."""
 
 
 class ActiveAlert(Protocol):

@@ -6,6 +6,7 @@ them up. Numbers are written as Go's strconv writes them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
@@ -52,8 +53,8 @@ def seconds(t: int) -> bytes:
 
 def number(value: float) -> bytes:
     """A sample's value: positional from 1e-6 up to 1e21, with an exponent beyond; NaN, +Inf, -Inf."""
-    if not np.isfinite(value):
-        return b"NaN" if value != value else b"+Inf" if value > 0 else b"-Inf"
+    if not math.isfinite(value):
+        return b"NaN" if math.isnan(value) else b"+Inf" if value > 0 else b"-Inf"
     if value and not 1e-6 <= abs(value) < 1e21:
         return repr(value).encode()  # as Go writes it: two digits of the exponent at least, and its sign
     return positional(value)
@@ -61,7 +62,7 @@ def number(value: float) -> bytes:
 
 def positional(value: float) -> bytes:
     """A number without exponent, however long."""
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return number(value)
     text = format(Decimal(repr(value)), "f")
     return text.removesuffix(".0").encode()
@@ -69,7 +70,7 @@ def positional(value: float) -> bytes:
 
 def scientific(value: float) -> str:
     """A number with exponent, as the values of alerts are written: 1e+00, 2.5e-07."""
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return number(value).decode()
     sign, digits, _ = Decimal(repr(value)).normalize().as_tuple()
     head, rest = str(digits[0]), "".join(map(str, digits[1:]))
@@ -79,10 +80,11 @@ def scientific(value: float) -> str:
 
 def numbers(values: Values) -> list[bytes]:
     """Each value as `number` writes it."""
-    text = _json(values.tolist()).replace(b".0,", b",").replace(b".0]", b"]")[1:-1]
+    listed = values.tolist()
+    text = _json(listed).replace(b".0,", b",").replace(b".0]", b"]")[1:-1]
     found = text.split(b",") if text else []
     if b"e" in text or b"n" in text:  # an exponent, or null for what is not finite
-        return [number(float(values[i])) if b"e" in n or n == b"null" else n for i, n in enumerate(found)]
+        return [number(value) if b"e" in n or n == b"null" else n for value, n in zip(listed, found, strict=True)]
     return found
 
 
@@ -94,22 +96,22 @@ def _as_vector(value: Vector | Scalar) -> Vector:
 
 def _matrix(vector: Vector, t: NDArray[np.int64]) -> Iterator[bytes]:
     times = [seconds(moment) for moment in t.tolist()]
-    full = _template(times)
+    template = b",".join([b'[%b,"%%b"]' % moment for moment in times])
     for i in _order(vector.labels):
         has = vector.has[i]
         if has.all():
-            yield _series(vector.labels[i], full, vector.value[i])
+            yield _series(vector.labels[i], template % tuple(numbers(vector.value[i])))
         elif has.any():
-            present = _template([times[j] for j in np.flatnonzero(has).tolist()])
-            yield _series(vector.labels[i], present, vector.value[i][has])
+            there = np.flatnonzero(has)
+            yield _series(vector.labels[i], _points([times[j] for j in there.tolist()], vector.value[i, there]))
 
 
 def _runs(runs: Runs) -> Iterator[bytes]:
     for i in _order(runs.labels):
         start, end = int(runs.bounds[i]), int(runs.bounds[i + 1])
         if start < end:
-            template = _template([seconds(moment) for moment in runs.t[start:end].tolist()])
-            yield _series(runs.labels[i], template, runs.value[start:end])
+            times = [seconds(moment) for moment in runs.t[start:end].tolist()]
+            yield _series(runs.labels[i], _points(times, runs.value[start:end]))
 
 
 def _vector(vector: Vector, at: int) -> Iterator[bytes]:
@@ -122,12 +124,15 @@ def _vector(vector: Vector, at: int) -> Iterator[bytes]:
             yield b'{"metric":%b,"value":[%b,"%b"]}' % (_metric(vector.labels[row]), stamp, text)
 
 
-def _series(labels: Labels, template: bytes, values: Values) -> bytes:
-    return b'{"metric":%b,"values":[%b]}' % (_metric(labels), template % tuple(numbers(values)))
+def _series(labels: Labels, points: bytes) -> bytes:
+    return b'{"metric":%b,"values":[%b]}' % (_metric(labels), points)
 
 
-def _template(times: Sequence[bytes]) -> bytes:
-    return b",".join([b'[%b,"%%b"]' % moment for moment in times])
+def _points(times: Sequence[bytes], values: Values) -> bytes:
+    words = [b'"],['] * (4 * len(times))
+    words[1::4], words[2::4], words[3::4] = times, [b',"'] * len(times), numbers(values)
+    words[0] = b"["
+    return b"".join(words) + b'"]'
 
 
 def _metric(labels: Labels) -> bytes:

@@ -40,6 +40,7 @@ from airis_mon.api.schemas import Out, now_ms
 from airis_mon.errors import InputError, QueryCancelled
 from airis_mon.query.engine import Answer
 from airis_mon.query.values import Text
+from airis_mon.series.catalogue import MetricType
 from airis_mon.series.steps import Steps
 
 T = TypeVar("T")
@@ -85,7 +86,7 @@ async def instant_query(request: Req, given: TheGiven) -> Response[Any]:
     """
     form = await form_of(request, given.bounds)
     limit, time = form[ask.LIMIT], form[ask.TIME]
-    answer = await _answer(request, given, form, Steps.at(now_ms() if time is None else time), is_range=False)
+    answer = await _answer(request, given, form, Steps.at(now_ms() if time is None else time))
     return _sent(written(answer, limit, is_range=False), answer)
 
 
@@ -104,7 +105,7 @@ async def range_query(request: Req, given: TheGiven) -> Response[Any]:
     limit, start, end = form[ask.LIMIT], form[ask.START], form[ask.END]
     if end < start:
         raise invalid("end", InputError("end timestamp must not be before start time"))
-    answer = await _answer(request, given, form, Steps.between(start, end, form[ask.STEP]), is_range=True)
+    answer = await _answer(request, given, form, Steps.between(start, end, form[ask.STEP]), end)
     return _sent(written(answer, limit, is_range=True), answer)
 
 
@@ -188,11 +189,10 @@ async def label_values(request: Req, given: TheGiven, name: FromPath[str]) -> Re
     ),
 )
 async def metadata(request: Req, given: TheGiven) -> Response[bytes]:
-    """The types of metrics as their sources say; help and unit are not kept."""
+    """The types of metrics as their sources say; their help and unit are not kept."""
     form = await form_of(request, given.bounds)
     found = await given.engine.queries.metadata(form[ask.METRIC], form[ask.COUNT])
-    types = {name: kind.name.lower().replace("_", "") for name, kind in found.items()}
-    return _said(PromMetadata(data={name: [PromMetric(kind, "", "")] for name, kind in types.items()}))
+    return _said(PromMetadata(data={name: [_metric(of.type, of.help)] for name, of in found.items()}))
 
 
 @get(
@@ -269,15 +269,19 @@ async def _gone(request: Req) -> None:
         pass
 
 
-async def _answer(request: Req, given: TheGiven, form: Form, steps: Steps, *, is_range: bool) -> Answer:
+async def _answer(request: Req, given: TheGiven, form: Form, steps: Steps, end: int | None = None) -> Answer:
     timeout_ms, lookback_ms = form[ask.TIMEOUT], _lookback(form)
     timeout_s = None if timeout_ms is None else timeout_ms / 1000
     queries = given.engine.queries
-    work = queries.answer(form[ask.QUERY], steps, timeout_s, lookback_ms, is_range=is_range)
+    work = queries.answer(form[ask.QUERY], steps, timeout_s, lookback_ms, range_end=end)
     try:
         return await while_wanted(request, work)
     except InputError as error:
         raise invalid("query", error) from None
+
+
+def _metric(kind: MetricType, about: str) -> PromMetric:
+    return PromMetric(kind.name.lower().replace("_", ""), about, "")
 
 
 def _lookback(form: Form) -> int | None:

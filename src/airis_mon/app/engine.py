@@ -23,6 +23,7 @@ from airis_mon.app.detection import Detection
 from airis_mon.app.exposition import Exposition
 from airis_mon.app.ground import KernelCache
 from airis_mon.app.history import Curve, History
+from airis_mon.app.insight import COMPUTED, Insight
 from airis_mon.app.queries import Allowance, Queries
 from airis_mon.app.reporter import Part
 from airis_mon.app.sources import Sources
@@ -139,7 +140,9 @@ class Engine:
         self._failure = ""  # what only a restart would mend
         self._is_open = False
         self.store_size: tuple[int, int] | None = None  # (bytes on disk, stored samples), measured once a minute
-        self._queries = Queries(parts.store, parts.catalogue, parts.query)
+        self._queries = Queries(
+            Insight(parts.history, parts.store, parts.clock), parts.catalogue, parts.query, COMPUTED
+        )
         self._vitals = Vitals(self, parts.data_dir)
         self._exposition = Exposition(self)
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-import promql_parser as pp
-
-from airis_mon.errors import InputError, QueryError, StoreBusy, TooLarge
+from airis_mon.errors import QueryError, StoreBusy
 from airis_mon.query.engine import Answer, Bounds, Deadline, QueryEngine, Source
-from airis_mon.query.parse import formatted, parse
+from airis_mon.query.parse import formatted
 from airis_mon.series.catalogue import Catalogue, MetricType
 from airis_mon.series.labels import Labels
 from airis_mon.series.matchers import Matcher
@@ -49,6 +47,14 @@ class Listed(Generic[R]):
     is_cut: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is known of a metric; help is empty when nothing is: sources' own are not kept."""
+
+    type: MetricType
+    help: str
+
+
 class Lane:
     """Threads of one purpose, and a bounded queue before them."""
 
@@ -78,10 +84,20 @@ class Lane:
 
 
 class Queries:
-    """Answers PromQL and lists series and labels. Times are ms UTC; None = without end."""
+    """Answers PromQL and lists series and labels. Times are ms UTC; None = without end.
 
-    def __init__(self, source: Source, catalogue: Catalogue, allowed: Allowance | None = None) -> None:
+    helps: what the metrics mean that the source computes; all are gauges.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        catalogue: Catalogue,
+        allowed: Allowance | None = None,
+        helps: Mapping[str, str] | None = None,
+    ) -> None:
         self.allowed = of = allowed or Allowance()
+        self._helps = helps or {}
         self._source = source
         self._catalogue = catalogue
         bounds = Bounds(of.steps + 1, of.series, of.cells, round(of.lookback_s * 1000))
@@ -97,9 +113,9 @@ class Queries:
         timeout_s: float | None = None,
         lookback_ms: int | None = None,
         *,
-        is_range: bool = False,
+        range_end: int | None = None,
     ) -> Answer:
-        """An expression's value at each step; is_range: only a vector or a scalar is wanted.
+        """An expression's value at each step; range_end: as `QueryEngine.query` has it.
 
         The time spent waiting for a thread counts. When the task that awaits this is cancelled the query ends soon
         after. Raises InputError for a malformed expression, QueryError for one without an answer, StoreBusy.
@@ -113,21 +129,20 @@ class Queries:
         deadline = Deadline.after(timeout_s)
         self._running[id(deadline)] = deadline
         try:
-            return await self._askers.run(lambda: self._answer(text, steps, deadline, lookback_ms, is_range=is_range))
+            return await self._askers.run(lambda: self._answer(text, steps, deadline, lookback_ms, range_end))
         finally:
             deadline.cancelled.set()  # nobody waits for it any more, whatever the reason
             del self._running[id(deadline)]
 
     def _answer(
-        self, text: str, steps: Steps, deadline: Deadline, lookback_ms: int | None, *, is_range: bool
+        self, text: str, steps: Steps, deadline: Deadline, lookback_ms: int | None, range_end: int | None
     ) -> Answer:
-        deadline.check()
-        if is_range:
-            check_range(text)
         try:
-            return self._engine.query(text, steps, deadline, lookback_ms)
-        except TooLarge as error:
-            raise QueryError(str(error)) from None
+            return self._engine.query(text, steps, deadline, lookback_ms, range_end)
+        except MemoryError:
+            raise QueryError(
+                "the query needs more memory than there is; ask for fewer series, a shorter time or a larger step"
+            ) from None
 
     async def formatted(self, text: str) -> str:
         """The expression as a person would lay it out. Raises InputError."""
@@ -171,14 +186,15 @@ class Queries:
 
         return await self._lookers.run(listed)
 
-    async def metadata(self, metric: str, limit: int) -> dict[str, MetricType]:
-        """The types of metrics as their sources say: of one metric, or of `limit` at most; a negative limit = all."""
+    async def metadata(self, metric: str, limit: int) -> dict[str, Metadata]:
+        """What is known of metrics: of one metric, or of `limit` at most; a negative limit = of all."""
 
-        def known() -> dict[str, MetricType]:
+        def known() -> dict[str, Metadata]:
             with self._catalogue.lock:
-                types = self._catalogue.types
-                chosen = [(metric, types[metric])] if metric in types else () if metric else types.items()
-                return dict(islice(chosen, None if limit < 0 else limit))
+                types = dict.fromkeys(self._helps, MetricType.GAUGE) | self._catalogue.types
+            chosen = types if not metric else {metric} & types.keys()
+            names = islice(chosen, None if limit < 0 else limit)
+            return {name: Metadata(types[name], self._helps.get(name, "")) for name in names}
 
         return await self._lookers.run(known)
 
@@ -196,16 +212,6 @@ class Queries:
 
     def _most(self, limit: int) -> int:
         return min(limit or self.allowed.series, self.allowed.series)
-
-
-def check_range(text: str) -> None:
-    """Raises InputError for an expression that gives a string or a range: it has no value at a step."""
-    expr = parse(text)
-    while isinstance(expr, pp.ParenExpr):
-        expr = expr.expr
-    kind = "string" if isinstance(expr, pp.StringLiteral) else "range vector"
-    if isinstance(expr, pp.StringLiteral | pp.MatrixSelector | pp.SubqueryExpr):
-        raise InputError(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
 
 
 def _listed(found: set[Any], most: int) -> Listed[Any]:
