@@ -24,6 +24,8 @@ def width(text: str) -> int:
 
 def folded(text: str, columns: int) -> list[str]:
     """The text in lines of so many columns at most, cut behind commas where that wastes little."""
+    if width(text) <= columns:
+        return [text]
     ends = list(accumulate(map(_columns, text)))
     lines: list[str] = []
     at = 0
@@ -36,7 +38,7 @@ def folded(text: str, columns: int) -> list[str]:
             cut = comma
         lines.append(indent + text[at:cut])
         at = cut
-    return lines or [""]
+    return lines
 
 
 def aligned(rows: Sequence[Sequence[str]], numbers: frozenset[int], columns: int | None = None) -> Iterator[list[str]]:
