@@ -20,10 +20,10 @@ from airis_mon.app.engine import Engine
 from airis_mon.app.exposition import score_labels
 from airis_mon.app.ground import now_ms
 from airis_mon.app.history import Curve, History
-from airis_mon.app.insight import Insight, labels_of, latest, peaks
+from airis_mon.app.insight import COMPUTED, Insight, labels_of, latest, peaks
 from airis_mon.app.wiring import engine_of
 from airis_mon.config.settings import load
-from airis_mon.errors import QueryCancelled, QueryError
+from airis_mon.errors import QueryCancelled, QueryError, TooLarge
 from airis_mon.query.engine import Deadline, QueryEngine
 from airis_mon.query.values import Vector
 from airis_mon.series.batch import STALE, Batch
@@ -42,7 +42,6 @@ class Place:
     """A site with a process on it, and PromQL over both."""
 
     def __init__(self, site: Any, detection: Detection, **limits: int) -> None:
-        site.store.grid_functions = frozenset()
         self.site, self.detection = site, detection
         self.history = History(detection, site.store, site.snapshots)
         self.insight = Insight(self.history, site.store, site.clock, **limits)
@@ -215,6 +214,28 @@ def test_matchers_mean_the_labels_that_are_seen(place: Place) -> None:
     assert place.insight.series(everything, end + 1, end + 2) == []
 
 
+def test_names_and_values_of_labels_are_listed(place: Place) -> None:
+    start = place.site.clock.now
+    for labels in SERIES:
+        place.send(labels, start, QUIET)
+    insight, end = place.insight, start + 239 * STEP
+    scores = parse_selector('aiops_anomaly_score{for=~"load|wet"}')
+    assert insight.label_values("for", scores, start, end) == ["load", "wet"]
+    assert insight.label_values("instance", scores, start, end, limit=1) == ["a"]
+    assert insight.label_values("for", scores, end + 1, end + 2) == []
+    assert insight.label_names(parse_selector('airis_expected{for="load"}')) == [
+        "__name__",
+        "for",
+        "instance",
+        "signal",
+    ]
+    stored = {"heat", "hits_total", "load", "wet"}
+    assert set(insight.label_values("__name__")) == stored | set(COMPUTED)
+    assert set(insight.label_values("__name__", parse_selector('{instance="a"}'))) == stored
+    assert insight.label_values("instance") == ["a", "b"]
+    assert insight.label_names() == ["__name__", "exported_for", "for", "instance", "signal"]
+
+
 def test_own_labels_of_our_names_keep_their_values(place: Place) -> None:
     labels = labels_of("airis_expected", canonical(SERIES[3].items()), "value")
     assert dict(labels) == {
@@ -307,6 +328,17 @@ def test_a_query_that_is_cancelled_draws_no_more(place: Place) -> None:
     with pytest.raises(QueryCancelled):
         list(place.insight.curves.of([(1, "value")], 0, 1, check, has_bands=True))
     assert (leaf_checks, place.insight.curves.drawn) == (1, 0)
+
+
+def test_what_cannot_be_held_is_refused(place: Place) -> None:
+    start = place.known(LOAD)
+
+    def refuse(*_: Any) -> Any:
+        raise TooLarge("more than 11000000 samples are asked for; ask for fewer series or a shorter time")
+
+    place.site.store.samples = refuse
+    with pytest.raises(QueryError, match=r"too many samples into memory: more than .* shorter time"):
+        place.ask("airis_expected", Steps(start - MINUTE, STEP, 3))
 
 
 def test_lines_of_one_panel_are_drawn_once(place: Place) -> None:

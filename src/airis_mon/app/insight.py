@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from airis_mon.app.history import Curve, History
 from airis_mon.app.peaks import MINUTE_MS, MINUTES
 from airis_mon.app.reporter import SCORE
 from airis_mon.detect.watch import Watch
-from airis_mon.errors import QueryError
+from airis_mon.errors import QueryError, TooLarge
 from airis_mon.events.anomaly import ALARM
 from airis_mon.query.plan import Leaf, Select
 from airis_mon.query.ranges import over
@@ -99,10 +100,39 @@ class Insight:
         """As `SeriesStore.series`; of computed ones those whose signal has had a sample since `start`."""
         if (name := _named(matchers)) is None:
             return self._store.series(matchers, start, end, limit)
+        return list(islice(self._rows(name, matchers, start), limit))
+
+    def label_names(
+        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None
+    ) -> list[str]:
+        """As `SeriesStore.label_names`."""
+        if (name := _named(matchers)) is None:
+            return self._store.label_names(matchers, start, end)
+        return sorted({label for row in self._rows(name, matchers, start) for label, _ in row.labels})
+
+    def label_values(
+        self,
+        name: str,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+    ) -> list[str]:
+        """As `SeriesStore.label_values`; without a condition the computed metrics are among the names."""
+        if (metric := _named(matchers)) is not None:
+            found = {
+                value for row in self._rows(metric, matchers, start) for label, value in row.labels if label == name
+            }
+            return sorted(found)[:limit]
+        stored = self._store.label_values(name, matchers, start, end, limit)
+        return sorted({*stored, *COMPUTED})[:limit] if name == METRIC and not matchers else stored
+
+    def _rows(self, name: str, matchers: Sequence[Matcher], start: int | None) -> Iterator[SeriesRow]:
         last_t = self._history.detection.catalogue.last_t
-        seen = [(s, int(last_t[s.sid])) for s in self._signals(name, matchers)]
-        since = NEVER if start is None else start
-        return [SeriesRow(fingerprint(s.labels), s.labels, t) for s, t in seen if t >= since][:limit]
+        for signal in self._signals(name, matchers):
+            seen = int(last_t[signal.sid])
+            if start is None or seen >= start:
+                yield SeriesRow(fingerprint(signal.labels), signal.labels, seen)
 
     def grid(
         self,
@@ -212,7 +242,10 @@ class Insight:
                 f"{name} of {len(signals):,} signals is asked for, which would have to be redrawn, at most {most:,} at "
                 f'once; name the metric, as in {name}{{for="...", instance="..."}}'
             )
-        return self.curves.of([(s.fp, s.kind) for s in signals], start, end, check, has_bands=has_bands)
+        try:
+            yield from self.curves.of([(s.fp, s.kind) for s in signals], start, end, check, has_bands=has_bands)
+        except TooLarge as error:
+            raise QueryError(f"query processing would load too many samples into memory: {error}") from None
 
     # -- now ----------------------------------------------------------------------------------------------------
 
