@@ -13,11 +13,12 @@ from airis_mon.detect.detectors.record import Record
 from airis_mon.detect.watch import Watch
 from airis_mon.errors import StoreBusy
 from airis_mon.events.anomaly import Anomaly
-from airis_mon.series.batch import Batch
+from airis_mon.series.batch import Batch, is_stale
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import canonical
 from airis_mon.series.matchers import Matcher, compile_matchers
-from airis_mon.store.base import Columns, SeriesRow
+from airis_mon.series.steps import Steps
+from airis_mon.store.base import Columns, Grid, SeriesRow
 from airis_mon.store.snapshots import Snapshots
 
 T0 = 1_800_000_000_000
@@ -31,6 +32,7 @@ class MemoryStore:
     known: dict[int, SeriesRow] = field(default_factory=dict)
     found: dict[str, Anomaly] = field(default_factory=dict)
     is_down: bool = False
+    grid_functions: frozenset[str] = frozenset({"last", "timestamp"})
 
     def open(self) -> None:
         self.ping()
@@ -71,6 +73,40 @@ class MemoryStore:
 
     def load_series(self, since: int | None = None) -> Iterator[SeriesRow]:
         return iter(list(self.known.values()))
+
+    def label_names(
+        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None
+    ) -> list[str]:
+        return sorted({name for row in self.series(matchers) for name, _ in row.labels})
+
+    def label_values(
+        self,
+        name: str,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+    ) -> list[str]:
+        return sorted({value for row in self.series(matchers) for key, value in row.labels if key == name})[:limit]
+
+    def grid(
+        self,
+        fps: Sequence[int],
+        function: str,
+        steps: Steps,
+        window: int,
+        args: Sequence[float] = (),
+        timeout_s: float | None = None,
+    ) -> Grid:
+        found = [self.last_samples(fps, t, window) for t in steps.t.tolist()]
+        known = sorted({fp for last in found for fp in last.fp.tolist()})
+        value, has = np.full((len(known), steps.count), np.nan), np.zeros((len(known), steps.count), np.bool_)
+        for step, last in enumerate(found):
+            here = ~is_stale(last.value)
+            rows = np.searchsorted(np.array(known, np.uint64), last.fp[here])
+            value[rows, step] = last.value[here] if function == "last" else last.t[here] / 1000
+            has[rows, step] = True
+        return Grid(np.array(known, np.uint64)[has.any(axis=1)], value[has.any(axis=1)], has[has.any(axis=1)])
 
     def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = 11_000_000) -> Columns:
         return self._columns(sorted(k for k in self.rows if k[0] in set(fps) and start <= k[1] <= end)[:limit])

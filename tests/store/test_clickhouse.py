@@ -218,9 +218,9 @@ def test_a_regex_that_re2_does_not_take_is_an_input_error(open_store: Open) -> N
     store, catalogue = open_store(), known(labels("a"))
     note(store, catalogue)
     for regex in ("(", "*", "(?<=a)b", r"(a)\1"):
-        with pytest.raises(InputError, match="regular expression"):
+        with pytest.raises(InputError, match="RE2"):
             store.series([Matcher("x", "=~", regex)])
-    with pytest.raises(InputError, match="use one of"):
+    with pytest.raises(InputError, match="none of =~"):
         store.series([Matcher("x", "~", "a")])
     assert store.series([Matcher("x", "=~", "a{2")]) == []  # RE2 takes it as text, as Prometheus does
 

@@ -83,7 +83,26 @@ class SeriesStore(Protocol):
     def series(
         self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
     ) -> list[SeriesRow]:
-        """Series that match every matcher and were seen within [start, end], ordered by fp."""
+        """Series that match every matcher and were seen within [start, end], ordered by fp.
+
+        Times count by the hour. The list may be shared: never change it. Raises InputError for a regular expression
+        that RE2 does not take.
+        """
+
+    def label_names(
+        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None
+    ) -> list[str]:
+        """The names of the labels of the series that `series` would give, `__name__` among them, sorted."""
+
+    def label_values(
+        self,
+        name: str,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+    ) -> list[str]:
+        """The first `limit` values, sorted, that a label has in the series that `series` would give."""
 
     def series_by_fp(self, fps: Sequence[int]) -> list[SeriesRow]:
         """The series of these fingerprints, whenever they were seen, ordered by fp; unknown ones are left out."""
@@ -108,7 +127,8 @@ class SeriesStore(Protocol):
 
         function: the name of a range function that needs no more than constants (`args`), or "last" (the latest
         sample's value) or "timestamp" (its time in s) as an instant selector has them: nothing after a staleness
-        marker. Range functions see no such markers. Raises QueryTimeout.
+        marker. Range functions see no such markers. Of several samples at one time the greatest counts, any number
+        before NaN. Raises QueryTimeout, and QueryError when it needs more memory than a query may take.
         """
 
     def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:

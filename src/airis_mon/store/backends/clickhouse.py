@@ -8,14 +8,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from airis_mon.errors import ConfigError, StoreBusy, TooLarge
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
-from airis_mon.series.labels import METRIC, metric_of
+from airis_mon.series.labels import METRIC
 from airis_mon.series.steps import Steps
 from airis_mon.store.base import Columns, Grid, Matcher, SeriesRow
 from airis_mon.store.connection import ClientPool, DirectoryLock, parse_address
@@ -27,18 +26,16 @@ from airis_mon.store.order import SeriesOrder
 from airis_mon.store.pieces import collapse, pieces
 from airis_mon.store.rollups import Rollup, Rollups
 from airis_mon.store.selectors import EARLIEST, LATEST, condition, one_of, span, within
+from airis_mon.store.seriestable import COLUMNS, SeriesTable
 
-HOUR_MS = 3_600_000
 MAX_DAYS = 10_000
 """The longest retention: ClickHouse computes a row's end of life in 32 bits of seconds, which end in 2106."""
 QUERY_S = 60
 """No query takes longer."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SAMPLE = ("tenant", "metric", "fp", "ts", "mantissa", "exponent")
-_SERIES = ("tenant", "metric", "fp", "labels", "first_seen", "last_seen")
 _FACT = ("value", "score", "onset", "level", "expected", "lower", "upper")
 _ANOMALY = ("tenant", "fp", "signal", "ts", "labels", *_FACT, "feature")
-_SERIES_PAGE = 250_000
 # The order is the table's, so that the engine merges its parts instead of sorting.
 _SELECT_SAMPLES = """SELECT fp, toUnixTimestamp64Milli(ts) AS t, value FROM samples
     WHERE {within} AND tenant = {{tenant:String}} AND ts BETWEEN
@@ -53,13 +50,6 @@ _SELECT_ANOMALIES = """SELECT fp, labels, signal, toUnixTimestamp64Milli(ts), {c
     WHERE {within} AND tenant = {{tenant:String}} AND ts BETWEEN
         fromUnixTimestamp64Milli({{start:Int64}}, 'UTC') AND fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
     AND score >= {{min_score:Float64}} ORDER BY ts DESC, score DESC, fp, signal {tail}"""
-# FINAL costs a quarter of a GROUP BY here; its conditions are met by the merged row.
-_SELECT_SERIES = """SELECT fp, labels, toUnixTimestamp64Milli(first_seen), toUnixTimestamp64Milli(last_seen)
-    FROM series FINAL WHERE tenant = {{tenant:String}} AND ({where})
-        AND last_seen >= fromUnixTimestamp64Milli({{start:Int64}}, 'UTC')
-        AND first_seen <= fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
-    {tail} SETTINGS output_format_json_quote_64bit_integers = 0 FORMAT JSONCompactEachRow"""
-_series_rows = msgspec.json.Decoder(tuple[int, dict[str, str], int, int])
 
 
 class ClickHouse:
@@ -111,6 +101,7 @@ class ClickHouse:
         self._order = SeriesOrder()
         self._ordered: Catalogue | None = None
         self._rollups = Rollups(self._numbers, self._execute)
+        self._series = SeriesTable(self._clients, tenant, self._numbers, lambda: self._ordered)
         self._grids = Grids(self._clients, tenant, lambda: self._ordered)
 
     def open(self) -> None:
@@ -200,7 +191,8 @@ class ClickHouse:
     def write_series(self, rows: Sequence[SeriesRow]) -> None:
         """Adds or refreshes series; the earliest `first_seen` and the latest `last_seen` stay."""
         if rows:
-            self._insert("series", _SERIES, b"".join(_series_row(self.tenant, row) for row in rows), "RowBinary")
+            self._insert("series", COLUMNS, self._series.encoded(rows), "RowBinary")
+            self._series.note(rows)
 
     def write_anomalies(self, anomalies: Sequence[Anomaly]) -> None:
         """Adds anomalies; one with a known id replaces itself."""
@@ -212,35 +204,35 @@ class ClickHouse:
     ) -> list[SeriesRow]:
         """Series that match every matcher and were seen within [start, end] (exact to the hour), ordered by fp.
 
+        The list is shared: never change it. What others write to the store's server may be seen a minute later.
         Raises InputError for a regular expression that RE2 does not take.
         """
-        where, parameters = condition(matchers)
-        since = EARLIEST if start is None else start // HOUR_MS * HOUR_MS
-        return list(
-            self._series(
-                where, parameters | span(since, LATEST if end is None else end), f"ORDER BY fp LIMIT {int(limit)}"
-            )
-        )
+        return self._series.find(matchers, start, end, limit)
 
     def series_by_fp(self, fps: Sequence[int]) -> list[SeriesRow]:
         """The series of these fingerprints, whenever they were seen, ordered by fp; unknown ones are left out."""
-        return list(self._series(one_of(fps), span(EARLIEST, LATEST), "ORDER BY fp"))
+        return self._series.by_fp(fps)
 
     def load_series(self, since: int | None = None) -> Iterator[SeriesRow]:
         """Every series seen since then, in no order, a page at a time: for the start of the engine."""
-        (count,) = self._numbers("SELECT toUInt64(count()) FROM series WHERE tenant = {tenant:String}", {})
-        seen = span(EARLIEST if since is None else since // HOUR_MS * HOUR_MS, LATEST)
-        pages = 1 + int(count[0]) // _SERIES_PAGE
-        for page in range(pages):
-            low, high = page * 2**64 // pages, (page + 1) * 2**64 // pages - 1
-            yield from self._series(f"fp BETWEEN {low} AND {high}", seen, "")
+        return self._series.load(since)
 
-    def _series(self, where: str, parameters: dict[str, Any], tail: str) -> Iterator[SeriesRow]:
-        with self._clients.client() as client:
-            lines = client.raw_query(_SELECT_SERIES.format(where=where, tail=tail), parameters | self._mine)
-        for line in lines.splitlines():  # line by line: a page's dictionaries at once would outweigh its labels
-            fp, pairs, first, last = _series_rows.decode(line)
-            yield SeriesRow(fp, tuple(pairs.items()), last, first)
+    def label_names(
+        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None
+    ) -> list[str]:
+        """The names of the labels of the series that `series` would give, sorted."""
+        return self._series.label_names(matchers, start, end)
+
+    def label_values(
+        self,
+        name: str,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+    ) -> list[str]:
+        """The first `limit` values, sorted, that a label has in the series that `series` would give."""
+        return self._series.label_values(name, matchers, start, end, limit)
 
     def samples(
         self, fps: Sequence[int], start: int, end: int, limit: int | None = None, *, most: int = 11_000_000
@@ -381,12 +373,6 @@ def _limits(memory_bytes: int) -> dict[str, Any]:
         "max_query_size": 50_000_000,  # fingerprints of a wide query stand in its text
         "use_query_condition_cache": 0,
     }
-
-
-def _series_row(tenant: str, row: SeriesRow) -> bytes:
-    first = (row.last_seen if row.first_seen is None else row.first_seen) // HOUR_MS * HOUR_MS
-    key = text(tenant) + text(metric_of(row.labels)) + struct.pack("<Q", row.fp)
-    return key + text_map(row.labels) + struct.pack("<qq", first, row.last_seen)
 
 
 def _anomaly_row(tenant: str, a: Anomaly) -> bytes:
