@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from airis_mon.errors import QueryError, StoreBusy
 from airis_mon.query.engine import Answer, Bounds, Deadline, QueryEngine, Source
@@ -25,6 +25,23 @@ LOOKERS = 2
 """Threads that list series and labels, so that a menu does not wait for a query of minutes."""
 WAITING = 100
 """So many may wait for a thread; a dashboard asks for all its panels at once."""
+
+
+class LabelledSource(Source, Protocol):
+    """A source that is also asked for labels alone."""
+
+    def label_names(self, matchers: Selector = (), start: int | None = None, end: int | None = None) -> list[str]:
+        """As `SeriesStore.label_names`."""
+
+    def label_values(
+        self,
+        name: str,
+        matchers: Selector = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+    ) -> list[str]:
+        """As `SeriesStore.label_values`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +108,7 @@ class Queries:
 
     def __init__(
         self,
-        source: Source,
+        source: LabelledSource,
         catalogue: Catalogue,
         allowed: Allowance | None = None,
         helps: Mapping[str, str] | None = None,
@@ -101,7 +118,7 @@ class Queries:
         self._source = source
         self._catalogue = catalogue
         bounds = Bounds(of.steps + 1, of.series, of.cells, round(of.lookback_s * 1000))
-        self._engine = QueryEngine(source, bounds)
+        self.engine = QueryEngine(source, bounds)
         self._askers = Lane("airis-query", of.concurrency)
         self._lookers = Lane("airis-look", LOOKERS)
         self._running: dict[int, Deadline] = {}
@@ -138,7 +155,7 @@ class Queries:
         self, text: str, steps: Steps, deadline: Deadline, lookback_ms: int | None, range_end: int | None
     ) -> Answer:
         try:
-            return self._engine.query(text, steps, deadline, lookback_ms, range_end)
+            return self.engine.query(text, steps, deadline, lookback_ms, range_end)
         except MemoryError:
             raise QueryError(
                 "the query needs more memory than there is; ask for fewer series, a shorter time or a larger step"
@@ -169,7 +186,7 @@ class Queries:
         """The names of labels of the series that meet any of the selectors, of all series without one."""
 
         def listed() -> Listed[str]:
-            found = {name for row in self._rows(selectors, start, end) for name, _ in row}
+            found = {name for s in selectors or [()] for name in self._source.label_names(s, start, end)}
             return _listed(found, self._most(limit))
 
         return await self._lookers.run(listed)
@@ -181,8 +198,8 @@ class Queries:
         most = self._most(limit)
 
         def listed() -> Listed[str]:
-            found = {value for row in self._rows(selectors, start, end) for given, value in row if given == name}
-            return _listed(found, most)
+            values = (self._source.label_values(name, s, start, end, most + 1) for s in selectors or [()])
+            return _listed({value for found in values for value in found}, most)
 
         return await self._lookers.run(listed)
 
@@ -204,11 +221,6 @@ class Queries:
             deadline.cancelled.set()
         self._askers.close()
         self._lookers.close()
-
-    def _rows(self, selectors: Sequence[Selector], start: int | None, end: int | None) -> Iterator[Labels]:
-        for selector in selectors or [()]:
-            for row in self._source.series(selector, start, end, self.allowed.series):
-                yield row.labels
 
     def _most(self, limit: int) -> int:
         return min(limit or self.allowed.series, self.allowed.series)
