@@ -1,7 +1,11 @@
 """Alerts over steps, beside the state machine of Prometheus written out step by step."""
 
+import json
 import math
+import re
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from hypothesis import strategies as st
 
 from airis_mon.correlate.rules import NO_ALERTS, STATES, Alerts, advance, due, restored, sent, written
 from airis_mon.correlate.spells import NEVER
+from tools.servers import program
 
 MINUTE = 60_000
 
@@ -339,3 +344,51 @@ def test_a_block_equals_its_parts_and_its_steps_one_by_one(history):
 def test_times_that_never_came_survive_arithmetic():
     assert NEVER + 10 * HOUR < 0
     assert NO_ALERTS.carried.rows(np.array([], np.intp)).state.shape == (0,)
+
+
+# Held to Prometheus itself
+
+
+def with_promtool(folder, has, wait, keep):
+    """(step, series, alert, state or value) of `ALERTS` and `ALERTS_FOR_STATE`, as promtool evaluates a rule."""
+    rule = {"alert": "A", "expr": "m > 0", "for": f"{wait}m", "keep_firing_for": f"{keep}m"}
+    (folder / "rules.yml").write_text(json.dumps({"groups": [{"name": "g", "rules": [rule]}]}))
+    asked = [(step, expr) for step in range(has.shape[1]) for expr in ("ALERTS", "ALERTS_FOR_STATE")]
+    wrong = [{"labels": "none", "value": -1}]  # makes promtool print what it has
+    test = {
+        "interval": "1m",
+        "input_series": [
+            {"series": f'm{{i="{i}"}}', "values": " ".join(map(str, r))} for i, r in enumerate(has.tolist())
+        ],
+        "promql_expr_test": [{"expr": e, "eval_time": f"{s}m", "exp_samples": wrong} for s, e in asked],
+    }
+    text = json.dumps({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [test]})
+    (folder / "test.yml").write_text(text)
+    promtool = Path(program("prometheus")).with_name("promtool")
+    run = subprocess.run(
+        [promtool, "test", "rules", folder / "test.yml"], check=False, capture_output=True, text=True, timeout=60
+    )
+    found = re.findall(
+        r'expr: "(ALERTS\w*)", time: (?:(\d+)m)?(?:0s)?,.*?got:(.*?)\n', run.stdout + run.stderr, re.DOTALL
+    )
+    form = re.compile(r'\{[^}]*?(?:alertstate="(\w+)", )?i="(\d+)"\} ([0-9.E+]+)')
+    assert len(found) == len(asked)
+    return {
+        (int(minute or 0), series, int(i), state or float(value))
+        for series, minute, got in found
+        for state, i, value in form.findall(got)
+    }
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(("wait", "keep"), [(0, 0), (2, 0), (0, 3), (2, 3)])
+def test_prometheus_itself_writes_the_same_series_of_alerts(tmp_path, wait, keep):
+    has = (np.random.default_rng(wait + 5 * keep).random((3, 40)) < [[0.5], [0.8], [0.3]]).astype(int)
+    labels = [name(i) for i in range(3)]
+    block = advance(NO_ALERTS, np.arange(40) * MINUTE, labels, has * 1.0, has > 0, wait * MINUTE, keep * MINUTE)
+    ours = set()
+    for labels, value, here in zip(*(getattr(written(block), n) for n in ("labels", "value", "has")), strict=True):
+        of = dict(labels)
+        for step in np.flatnonzero(here).tolist():
+            ours.add((step, of["__name__"], int(of["i"]), of.get("alertstate") or float(value[step])))
+    assert ours == with_promtool(tmp_path, has, wait, keep)

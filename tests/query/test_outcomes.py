@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from airis_mon.errors import QueryError
-from airis_mon.query.outcomes import alerted, annotations_of, recorded
+from airis_mon.query.outcomes import Alerter, Recorder
 from airis_mon.query.rules import AlertingRule, RecordingRule
 from airis_mon.query.templates import Expander
 from airis_mon.query.values import Runs, Scalar, Text, Vector, vector
@@ -32,12 +32,16 @@ def of(outcome):
     ]
 
 
+def alerted(rule, value, t, expander):
+    return Alerter(rule, expander).outcome(value, t)
+
+
 def alert(**labels):
     return AlertingRule("A", "e", labels=tuple(labels.items()))
 
 
 def test_a_recording_rule_gives_its_name_and_labels_to_each_series():
-    outcome = recorded(RULE, rows(({"__name__": "up", "a": "1"}, [1, 2, 3]), ({"a": "2"}, [4, np.nan, 6])))
+    outcome = Recorder(RULE).outcome(rows(({"__name__": "up", "a": "1"}, [1, 2, 3]), ({"a": "2"}, [4, np.nan, 6])))
     assert outcome.vector.labels == [
         (("__name__", "r"), ("a", "1"), ("kind", "x")),
         (("__name__", "r"), ("a", "2"), ("kind", "x")),
@@ -47,15 +51,15 @@ def test_a_recording_rule_gives_its_name_and_labels_to_each_series():
 
 
 def test_a_scalar_is_one_series_without_labels_and_other_values_are_refused():
-    assert of(recorded(RULE, Scalar(np.array([1.0, np.nan, 3.0]))))[0][0] == {"__name__": "r", "kind": "x"}
+    assert of(Recorder(RULE).outcome(Scalar(np.array([1.0, np.nan, 3.0]))))[0][0] == {"__name__": "r", "kind": "x"}
     for value in (Text("a"), Runs([], np.zeros(1, np.intp), np.zeros(0, np.int64), np.zeros(0))):
         with pytest.raises(QueryError, match="rule result is not a vector or scalar"):
-            recorded(RULE, value)
+            Recorder(RULE).outcome(value)
 
 
 def test_series_that_come_to_have_equal_labels_fail_only_at_the_steps_where_both_are():
     both = rows(({"a": "1", "kind": "y"}, [1, np.nan, 3]), ({"a": "1", "kind": "z"}, [4, 5, np.nan]))
-    outcome = recorded(RULE, both)
+    outcome = Recorder(RULE).outcome(both)
     assert outcome.failed.tolist() == [True, False, False]
     assert outcome.why == "vector contains metrics with the same labelset after applying rule labels"
     assert np.array_equal(outcome.vector.value, [[np.nan, 5, 3]], equal_nan=True)
@@ -63,7 +67,7 @@ def test_series_that_come_to_have_equal_labels_fail_only_at_the_steps_where_both
 
 
 def test_a_step_with_more_series_than_the_limit_fails():
-    outcome = recorded(RULE, rows(({"a": "1"}, [1, 1, 1]), ({"a": "2"}, [np.nan, 2, np.nan])), limit=1)
+    outcome = Recorder(RULE, limit=1).outcome(rows(({"a": "1"}, [1, 1, 1]), ({"a": "2"}, [np.nan, 2, np.nan])))
     assert outcome.failed.tolist() == [False, True, False]
     assert outcome.why == "exceeded limit of 1 with 2 series"
     assert outcome.vector.has.tolist() == [[True, False, True], [False, False, False]]
@@ -109,7 +113,7 @@ def test_alerts_with_equal_labels_fail_the_step():
 
 def test_annotations_are_texts_of_the_series_and_a_broken_one_says_why():
     rule = AlertingRule("A", "e", annotations=(("bad", "{{ first nil }}"), ("s", "{{ $labels.a }} at {{ $value }}")))
-    (_, bad), (_, text) = annotations_of(rule, (("a", "1"),), 2.5, 1000, EXPANDER)
+    (_, bad), (_, text) = Alerter(rule, EXPANDER).annotations((("a", "1"),), 2.5, 1000)
     assert text == "1 at 2.5"
     assert bad.startswith("<error expanding template: error executing template __alert_A: ")
 
@@ -117,7 +121,18 @@ def test_annotations_are_texts_of_the_series_and_a_broken_one_says_why():
 def test_nothing_gives_nothing():
     nothing = Vector([], np.empty((0, 3)), np.empty((0, 3), bool))
     assert (
-        len(recorded(RULE, nothing, limit=1).vector)
+        len(Recorder(RULE, limit=1).outcome(nothing).vector)
         == len(alerted(alert(x="{{ $value }}"), nothing, T, EXPANDER).vector)
         == 0
     )
+
+
+def test_labels_of_a_series_are_made_once_and_forgotten_when_there_are_very_many():
+    recorder = Recorder(RULE, remembered=2)
+    alerter = Alerter(alert(sev="{{ $labels.a }}"), EXPANDER, remembered=2)
+    for _ in range(2):
+        for name in "123":
+            [(labels, _)] = of(recorder.outcome(rows(({"a": name}, [1, 1, 1]))))
+            assert labels["a"] == name
+            [(labels, _)] = of(alerter.outcome(rows(({"a": name}, [1, 1, 1])), T))
+            assert labels["sev"] == name

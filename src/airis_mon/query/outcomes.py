@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from airis_mon.query.values import Flags, Runs, Scalar, Value, Vector, grouped
 from airis_mon.series.batch import Times
 from airis_mon.series.labels import Labels
 
+REMEMBERED = 50_000
+"""So many label sets of one rule are kept from one evaluation to the next."""
 Rows = NDArray[np.intp]
 
 
@@ -33,57 +36,74 @@ class Outcome:
     why: str = ""
 
 
-def recorded(rule: RecordingRule, value: Value | Runs, limit: int = 0) -> Outcome:
-    """The series of a recording rule; limit: so many it may give at a step, 0 = any number.
+class Recorder:
+    """Makes the series of a recording rule; limit: so many it may give at a step, 0 = any number."""
 
-    Raises QueryError when the expression gives neither vector nor scalar.
-    """
-    given = _vector(value)
-    outcome = _relabelled(given, [rule.labels_of(labels) for labels in given.labels], "rule")
-    count = outcome.vector.has.sum(axis=0)
-    if not limit or not (over := count > limit).any():
-        return outcome
-    first = int(over.argmax())
-    why = f"exceeded limit of {limit} with {count[first]} series"
-    return _without(outcome, over, why if not outcome.failed[:first].any() else outcome.why)
+    def __init__(self, rule: RecordingRule, limit: int = 0, remembered: int = REMEMBERED) -> None:
+        self.rule, self.limit, self.remembered = rule, limit, remembered
+        self._known: dict[Labels, Labels] = {}
 
+    def outcome(self, value: Value | Runs) -> Outcome:
+        """What is to be stored. Raises QueryError when the expression gives neither vector nor scalar."""
+        given = _vector(value)
+        outcome = _relabelled(given, [self._labels(labels) for labels in given.labels], "rule")
+        count = outcome.vector.has.sum(axis=0)
+        if not self.limit or not (over := count > self.limit).any():
+            return outcome
+        first = int(over.argmax())
+        why = f"exceeded limit of {self.limit} with {count[first]} series"
+        return _without(outcome, over, outcome.why if outcome.failed[:first].any() else why)
 
-def alerted(rule: AlertingRule, value: Value | Runs, t: Times, expander: Expander) -> Outcome:
-    """The label sets for which an alerting rule's condition holds, with its labels expanded; t: (steps,) ms.
-
-    Raises as `recorded`, and what `query` of the expander raises beyond InputError and QueryError.
-    """
-    given = _vector(value)
-    texts = _Texts(rule, expander)
-    if texts.needs is Dependence.LABELS:
-        return _relabelled(given, [texts.labels(labels, 0.0, 0) for labels in given.labels], "alert")
-    row, step = np.nonzero(given.has)
-    cells = zip(row.tolist(), given.value[row, step].tolist(), t[step].tolist(), strict=True)
-    labels = [texts.labels(given.labels[r], v, at) for r, v, at in cells]
-    return _gathered(given, row, step, labels, "alert")
+    def _labels(self, labels: Labels) -> Labels:
+        found = self._known.get(labels)
+        if found is None:
+            _bound(self._known, self.remembered)
+            found = self._known[labels] = self.rule.labels_of(labels)
+        return found
 
 
-def annotations_of(rule: AlertingRule, labels: Labels, value: float, now_ms: int, expander: Expander) -> RuleLabels:
-    """The annotations of an alert; labels and value: those of the expression's series."""
-    texts = [(name, expander.text(text, rule.alert, labels, value, now_ms)) for name, text in rule.annotations]
-    return tuple(texts)
+class Alerter:
+    """Makes the label sets for which an alerting rule's condition holds, and the texts of its alerts."""
 
-
-class _Texts:
-    """Expands the labels of a rule, each as seldom as what it depends on allows."""
-
-    def __init__(self, rule: AlertingRule, expander: Expander) -> None:
-        self.rule, self.expander = rule, expander
+    def __init__(self, rule: AlertingRule, expander: Expander, remembered: int = REMEMBERED) -> None:
+        self.rule, self.expander, self.remembered = rule, expander, remembered
         self.needs = max((dependence(text) for _, text in rule.labels), default=Dependence.LABELS)
-        self.known: dict[tuple[Labels, str, int], Labels] = {}
+        self._known: dict[tuple[Labels, str, int], Labels] = {}
 
-    def labels(self, labels: Labels, value: float, at: int) -> Labels:
-        key = (labels, repr(value), at if self.needs is Dependence.MOMENT else 0)  # repr, as NaN equals itself there
-        if key not in self.known:
-            name = self.rule.alert
-            texts = [(n, self.expander.text(text, name, labels, value, at)) for n, text in self.rule.labels]
-            self.known[key] = self.rule.labels_of(labels, tuple(texts))
-        return self.known[key]
+    def outcome(self, value: Value | Runs, t: Times) -> Outcome:
+        """Alerts and their values at t, (steps,) ms; labels are expanded as seldom as their templates allow.
+
+        Raises QueryError when the expression gives neither vector nor scalar, and what the expander's query raises
+        beyond InputError and QueryError.
+        """
+        given = _vector(value)
+        if self.needs is Dependence.LABELS:
+            return _relabelled(given, [self._labels(labels, 0.0, 0) for labels in given.labels], "alert")
+        self._known.clear()
+        row, step = np.nonzero(given.has)
+        cells = zip(row.tolist(), given.value[row, step].tolist(), t[step].tolist(), strict=True)
+        return _gathered(given, row, step, [self._labels(given.labels[r], v, at) for r, v, at in cells], "alert")
+
+    def annotations(self, labels: Labels, value: float, now_ms: int) -> RuleLabels:
+        """The texts of an alert; labels and value: those of the expression's series."""
+        alert, text_of = self.rule.alert, self.expander.text
+        return tuple((name, text_of(text, alert, labels, value, now_ms)) for name, text in self.rule.annotations)
+
+    def _labels(self, labels: Labels, value: float, at: int) -> Labels:
+        key = (labels, repr(value), at if self.needs is Dependence.MOMENT else 0)  # by repr a NaN equals itself
+        found = self._known.get(key)
+        if found is None:
+            _bound(self._known, self.remembered)
+            alert, text_of = self.rule.alert, self.expander.text
+            texts = tuple((name, text_of(text, alert, labels, value, at)) for name, text in self.rule.labels)
+            found = self._known[key] = self.rule.labels_of(labels, texts)
+        return found
+
+
+def _bound(known: dict[Any, Labels], most: int) -> None:
+    """Makes room in what is remembered from one evaluation to the next."""
+    if len(known) >= most:
+        known.clear()
 
 
 def _vector(value: Value | Runs) -> Vector:
