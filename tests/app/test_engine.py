@@ -17,6 +17,9 @@ from airis_mon.app import engine as engine_module
 from airis_mon.app.bus import EventBus
 from airis_mon.app.engine import Engine, Parts
 from airis_mon.app.history import History
+from airis_mon.app.insight import COMPUTED, Insight
+from airis_mon.app.queries import Queries
+from airis_mon.app.rules import Rules, RuleWriter
 from airis_mon.errors import AirisError, InputError, NotFound, StoreBusy, StoreError
 from airis_mon.ingest.decoders.json import Json
 from airis_mon.ingest.decoders.remote_write import RemoteWrite
@@ -67,12 +70,17 @@ class House:
 
         ticks = iter(range(10**9))
         commit = GroupCommit(store, catalogue, clock=lambda: float(next(ticks)), on_commit=committed)
+        history = History(detection, store, self.site.snapshots)
+        queries = Queries(Insight(history, store, self.site.clock), catalogue, helps=COMPUTED)
+        writer = RuleWriter(catalogue, commit, Limits(), self.site.clock)
         parts = Parts(
             catalogue=catalogue,
             store=store,
             commit=commit,
             detection=detection,
-            history=History(detection, store, self.site.snapshots),
+            history=history,
+            queries=queries,
+            rules=Rules(queries.engine, writer.write, lambda _: None, self.site.clock),
             bus=events,
             decoders={"json": Json(catalogue), "remote_write": RemoteWrite(catalogue)},
             collectors=(),

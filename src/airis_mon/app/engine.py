@@ -20,12 +20,13 @@ import structlog
 
 from airis_mon.app.bus import EventBus
 from airis_mon.app.detection import Detection
+from airis_mon.app.evaluate import GroupRun
 from airis_mon.app.exposition import Exposition
 from airis_mon.app.ground import KernelCache
 from airis_mon.app.history import Curve, History
-from airis_mon.app.insight import COMPUTED, Insight
-from airis_mon.app.queries import Allowance, Queries
+from airis_mon.app.queries import Queries
 from airis_mon.app.reporter import Part
+from airis_mon.app.rules import Rules
 from airis_mon.app.sources import Sources
 from airis_mon.app.vitals import Vitals
 from airis_mon.app.warm import warm_detect, warm_ingest
@@ -116,8 +117,9 @@ class Parts:
     clock: Callable[[], int]
     data_dir: Path
     kernels: KernelCache
+    queries: Queries
+    rules: Rules
     idle_s: float = 86_400.0
-    query: Allowance = Allowance()  # noqa: RUF009  frozen
     background: Sequence[Part] = ()  # what else is a `reporter.Part`
 
 
@@ -140,9 +142,6 @@ class Engine:
         self._failure = ""  # what only a restart would mend
         self._is_open = False
         self.store_size: tuple[int, int] | None = None  # (bytes on disk, stored samples), measured once a minute
-        self._queries = Queries(
-            Insight(parts.history, parts.store, parts.clock), parts.catalogue, parts.query, COMPUTED
-        )
         self._vitals = Vitals(self, parts.data_dir)
         self._exposition = Exposition(self)
 
@@ -152,8 +151,10 @@ class Engine:
         """Opens the store, restores what was known, begins to collect.
 
         A store that does not answer yet is waited for in the background: the engine runs and is not ready.
-        Raises StoreError for what waiting will not mend, AirisError when the kernels cannot be compiled.
+        Raises BadRules for faulty rule files, StoreError for what waiting will not mend, AirisError when the kernels
+        cannot be compiled.
         """
+        self.parts.rules.load()
         self.started_at = self.parts.clock()
         self.parts.catalogue.tick(self.started_at)
         try:
@@ -171,7 +172,8 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._queries.close()
+        await self.parts.rules.stop()
+        self.parts.queries.close()
         for part in reversed(self.parts.background):
             await part.stop()
         if self._is_open:
@@ -206,7 +208,8 @@ class Engine:
     def degraded(self) -> dict[str, list[str]]:
         """What of each source, and of the write-back, does not work at present; [] = all of it does."""
         parts = [*self.parts.collectors, *((part.name, part) for part in self.parts.background)]
-        return {name: list(health()["degraded"]) for name, p in parts if (health := getattr(p, "health", None))}
+        found = {name: list(health()["degraded"]) for name, p in parts if (health := getattr(p, "health", None))}
+        return {**found, "rules": self.parts.rules.degraded()}
 
     async def _open(self) -> None:
         await self._open_store()
@@ -221,6 +224,7 @@ class Engine:
         for part in self.parts.background:
             part.start()
         self._sources.start(self.parts.collectors)
+        self.parts.rules.start()
         self.not_ready_reason = ""
         if not self._ingest_is_warm.is_set():
             self._start_warming()
@@ -456,11 +460,11 @@ class Engine:
     def queries(self) -> Queries:
         """PromQL. Raises StoreBusy while the engine is not ready."""
         self._demand_ready()
-        return self._queries
+        return self.parts.queries
 
-    def rules(self) -> Sequence[Any]:
-        """The groups of rules that are evaluated: none yet."""
-        return ()
+    def rules(self) -> list[GroupRun]:
+        """The groups of rules that are evaluated, by file and name."""
+        return self.parts.rules.groups
 
     def health(self) -> dict[str, Any]:
         """The specification's flat health."""

@@ -13,13 +13,16 @@ from airis_mon.app.detection import LAYOUT, Detection, Make
 from airis_mon.app.engine import Engine, Parts
 from airis_mon.app.ground import KernelCache, local_zone, now_ms
 from airis_mon.app.history import History
-from airis_mon.app.queries import Allowance
+from airis_mon.app.insight import COMPUTED, Insight
+from airis_mon.app.queries import Allowance, Queries
 from airis_mon.app.reporter import Reporter
+from airis_mon.app.rules import Rules, RuleWriter
 from airis_mon.config.sections import Section
 from airis_mon.config.settings import Settings
 from airis_mon.detect.base import State
 from airis_mon.detect.detectors.record import Record
 from airis_mon.detect.watch import Watch
+from airis_mon.events.alert import Alert
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.ingest.base import Collector, Decoder
 from airis_mon.plugins import find
@@ -54,22 +57,26 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
         retention_s=settings.store.retention_days * 86_400,
     )
     cursors = Cursors(data_dir / "cursors.json")
+    commit, history = _commit(settings, catalogue, store, detection), History(detection, store, snapshots)
+    limits = Limits(settings.limits.max_future_s, settings.store.retention_days * 86_400)
+    queries = Queries(Insight(history, store, now_ms), catalogue, allowance_of(settings), COMPUTED)
     return Engine(
         Parts(
             catalogue=catalogue,
             store=store,
-            commit=_commit(settings, catalogue, store, detection),
+            commit=commit,
             detection=detection,
-            history=History(detection, store, snapshots),
+            history=history,
             bus=bus,
             decoders=Decoders(catalogue, settings.server.max_body_bytes),
             collectors=_collectors(settings, catalogue, cursors) if collect else (),
             cursors=cursors,
-            limits=Limits(settings.limits.max_future_s, settings.store.retention_days * 86_400),
+            limits=limits,
             clock=now_ms,
             data_dir=data_dir,
             kernels=KernelCache(),
-            query=allowance_of(settings),
+            queries=queries,
+            rules=_rules(settings, queries, RuleWriter(catalogue, commit, limits, now_ms), bus),
             background=_background(settings, catalogue, detection),
         )
     )
@@ -150,6 +157,26 @@ def _collectors(settings: Settings, catalogue: Catalogue, cursors: Cursors) -> l
         name = f"clickhouse {source.name}"
         found.append((name, find(folder, "clickhouse")(catalogue, cursor=cursors.get(name), **_given(source))))
     return found
+
+
+def _rules(settings: Settings, queries: Queries, writer: RuleWriter, bus: EventBus) -> Rules:
+    of = settings.rules
+    return Rules(
+        queries.engine,
+        writer.write,
+        lambda alert: _told(bus, alert),
+        now_ms,
+        patterns=of.files,
+        interval_s=of.interval_s,
+        query_offset_s=of.query_offset_s,
+        timeout_s=settings.query.timeout_s,
+        external_labels=of.external_labels,
+        external_url=of.external_url,
+    )
+
+
+def _told(bus: EventBus, alert: Alert) -> None:
+    bus.publish("alert_triggered", alert.payload)
 
 
 def allowance_of(settings: Settings) -> Allowance:

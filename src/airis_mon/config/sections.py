@@ -172,6 +172,24 @@ class Query(Section, frozen=True):
     concurrency: Annotated[int, doc("Queries that run at once; others wait for their turn.", ge=1, le=1000)] = 4
 
 
+class Rules(Section, frozen=True):
+    """Recording and alerting rules of Prometheus' rule files; changed files are taken over while the server runs."""
+
+    files: Annotated[list[str], doc("Paths of rule files, with wildcards, such as /etc/prometheus/rules/*.yml.")] = []
+    interval_s: Annotated[float, doc("Time between evaluations of groups that name none.", ge=1, le=86_400)] = 60
+    query_offset_s: Annotated[
+        float,
+        doc(
+            "So long before the moment of evaluation groups ask that name no offset: for samples that come late.", ge=0
+        ),
+    ] = 0
+    external_labels: Annotated[dict[str, str], doc("Labels that templates know as $externalLabels.")] = {}
+    external_url: Annotated[str, doc("Where people find this server: the templates' externalURL.")] = ""
+
+    def __post_init__(self) -> None:
+        check_url("external_url", self.external_url, ("http", "https"))
+
+
 class Time(Section, frozen=True):
     """Which clock people live by."""
 
@@ -339,6 +357,7 @@ class Settings(Section, frozen=True):
     redis: Redis = Redis()
     limits: Limits = Limits()
     query: Query = Query()
+    rules: Rules = Rules()
     time: Time = Time()
     detect: Detect = Detect()
     ingest: Ingest = Ingest()

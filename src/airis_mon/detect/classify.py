@@ -20,6 +20,8 @@ BOUND = "le"
 
 OUR_PREFIXES = ("aiops_", "airis_")
 """Our own metrics and scores: judged, the scores of scores would be scraped and judged again, without end."""
+ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
+"""What alerting rules store: judgements already."""
 
 
 class Why(IntEnum):
@@ -117,7 +119,7 @@ def _member_part(name: str, labels: Labels, declared: MetricType) -> Part:
 
 
 def _why_skipped(name: str, labels: Labels, declared: MetricType) -> Why:
-    if name.startswith(OUR_PREFIXES):
+    if name.startswith(OUR_PREFIXES) or name in ALERTS:
         return Why.OURS
     if declared is MetricType.INFO or name.endswith("_info"):
         return Why.INFO

@@ -37,13 +37,18 @@ def load_rules(patterns: Iterable[str]) -> tuple[RuleGroup, ...]:
     """
     groups: list[RuleGroup] = []
     faults: list[RuleFault] = []
-    for path in sorted({path for pattern in patterns for path in _paths(pattern)}):
+    for path in paths_of(patterns):
         try:
             groups += parse_rules(path, _text(path))
         except BadRules as error:
             faults += error.faults
     _refuse(faults)
     return tuple(groups)
+
+
+def paths_of(patterns: Iterable[str]) -> list[str]:
+    """The files that patterns mean, each once, by path."""
+    return sorted({path for pattern in patterns for path in _paths(pattern)})
 
 
 def parse_rules(file: str, text: str) -> tuple[RuleGroup, ...]:
