@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airis_mon.errors import QueryError, QueryTimeout
+from airis_mon.errors import QueryCancelled, QueryError, QueryTimeout
 from airis_mon.series.batch import STALE, Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import canonical
@@ -310,3 +310,17 @@ def test_a_query_ends_when_its_time_is_over(open_store: Open) -> None:
         with pytest.raises(QueryTimeout, match="query timed out in expression evaluation"):
             world.store.grid(world.fps, "max_over_time", Steps(T, 100, 10_000), DAY, (), timeout_s)
     assert world.store.grid(world.fps, "last", Steps.at(T), MINUTE, (), 5.0).has.all()
+
+
+def test_a_query_that_nobody_waits_for_ends_before_its_next_part(open_store: Open) -> None:
+    world, calls = World(open_store(), [[(T, 1.0)]] * 3), 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise QueryCancelled("the query was cancelled")
+
+    with pytest.raises(QueryCancelled):
+        world.store.grid(world.fps, "last", Steps(T, 1, 4_000_000), MINUTE, (), None, check)
+    assert calls == 5

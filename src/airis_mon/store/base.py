@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -122,13 +122,15 @@ class SeriesStore(Protocol):
         window: int,
         args: Sequence[float] = (),
         timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> Grid:
         """PromQL's function of the samples in (t - window, t] at each step t; series without any value are left out.
 
         function: the name of a range function that needs no more than constants (`args`), or "last" (the latest
         sample's value) or "timestamp" (its time in s) as an instant selector has them: nothing after a staleness
         marker. Range functions see no such markers. Of several samples at one time the greatest counts, any number
-        before NaN. Raises QueryTimeout, and QueryError when it needs more memory than a query may take.
+        before NaN. `check` is called before each part of the work and raises when nobody waits for it any more.
+        Raises QueryTimeout, and QueryError when it needs more memory than a query may take.
         """
 
     def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:

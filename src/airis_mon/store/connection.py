@@ -161,11 +161,11 @@ class ClientPool:
         self._writers.put(None)
 
     @contextmanager
-    def client(self, *, is_writer: bool = False) -> Iterator[Client]:
+    def client(self, *, is_writer: bool = False, wait_s: float = _WAIT_S) -> Iterator[Client]:
         """A client for one call; its errors leave as ours. Raises StoreBusy when none comes free in time."""
         idle = self._writers if is_writer else self._idle
         try:
-            client = idle.get(timeout=_WAIT_S)
+            client = idle.get(timeout=min(wait_s, _WAIT_S))
         except queue.Empty:
             raise StoreBusy(f"all connections to {self.address.place} are in use", 5.0) from None
         keeps = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -277,9 +277,11 @@ class ClickHouse:
         window: int,
         args: Sequence[float] = (),
         timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> Grid:
         """PromQL's function of the samples in (t - window, t] at each step t, as `SeriesStore.grid` says."""
-        return self._grids.compute(fps, function, steps, window, args, QUERY_S if timeout_s is None else timeout_s)
+        most_s = QUERY_S if timeout_s is None else timeout_s
+        return self._grids.compute(fps, function, steps, window, args, most_s, check)
 
     def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:
         """The latest sample of each series within (before - window, before]; `fps` None = of all series."""
