@@ -11,7 +11,7 @@ import pytest
 from airis_mon.app import history as history_module
 from airis_mon.app.detection import Detection
 from airis_mon.app.history import Curve, History
-from airis_mon.errors import StoreError
+from airis_mon.errors import StoreError, TooLarge
 from airis_mon.series.batch import STALE, Batch
 from airis_mon.series.labels import canonical
 from airis_mon.store.base import SeriesRow
@@ -71,7 +71,7 @@ def same(a: Curve, b: Curve, *columns: str) -> None:
 ALL = ("t", "value", "expected", "lower", "upper", "score", "ended")
 
 
-@pytest.mark.parametrize("start", [100, 250, 450, 590])
+@pytest.mark.parametrize("start", [100, 450])
 def test_many_curves_are_those_of_each_alone(site: Any, lived: tuple[Detection, History], start: int) -> None:
     detection, history = lived
     asked = signals(detection)
@@ -125,6 +125,55 @@ def test_a_broken_snapshot_is_passed_over_and_looked_at_once(site: Any, lived: t
     curves = history.curves(signals(detection), last, site.clock.now)
     assert all(len(c.t) for c in curves)
     assert loads == [last, site.snapshots.times()[-2]]
+
+
+def test_signals_that_need_too_much_together_are_drawn_apart(site: Any, lived: tuple[Detection, History]) -> None:
+    detection, history = lived
+    asked, now = signals(detection), site.clock.now
+    whole = history.curves(asked, now - 50 * STEP, now)
+    read = site.store.samples
+
+    def little(fps: Any, *rest: Any) -> Any:
+        if len(fps) > 6:
+            raise TooLarge("more than 10 samples are asked for")
+        return read(fps, *rest)
+
+    site.store.samples = little
+    for a, b in zip(whole, history.curves(asked, now - 50 * STEP, now), strict=True):
+        same(a, b, *ALL)
+    site.store.samples = lambda *_: little([0] * 7)
+    with pytest.raises(TooLarge):
+        history.curves(asked, now - 50 * STEP, now)
+
+
+def bear(site: Any, detection: Detection) -> int:
+    """Lets a series appear; its fingerprint."""
+    labels = canonical([("__name__", "late"), ("instance", "h0")])
+    sid = detection.catalogue.intern(labels)
+    t = site.clock.now + np.arange(1, 61) * STEP
+    batch = Batch(np.full(60, sid, np.int32), t, np.sin(np.arange(60.0)))
+    fp = int(detection.catalogue.fp[sid])
+    site.clock.now = int(t[-1])
+    site.store.known[fp] = SeriesRow(fp, labels, site.clock.now)
+    site.store.write(detection.catalogue, batch, "")
+    detection.feed(batch)
+    assert detection.settle(180)
+    return fp
+
+
+def test_where_a_signal_was_born_is_found_in_few_looks(site: Any, lived: tuple[Detection, History]) -> None:
+    detection, _ = lived
+    begun, fp = site.clock.now, 0
+    for i in range(40):
+        fp = bear(site, detection) if i == 23 else fp
+        site.clock.now += 1000
+        detection.snapshot()
+    looked: list[int] = []
+    load = site.snapshots.load
+    site.snapshots.load = lambda t: (looked.append(t), load(t))[1]
+    curve = History(detection, site.store, site.snapshots).curve(fp, None, begun, site.clock.now)
+    assert len(looked) <= 8
+    assert len(curve.t) == 60
 
 
 def test_a_curve_says_when_its_series_ended(site: Any, lived: tuple[Detection, History]) -> None:

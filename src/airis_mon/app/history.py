@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,7 @@ import structlog
 from airis_mon.app.detection import LATE_MS, Detection, unpacked
 from airis_mon.detect.base import State
 from airis_mon.detect.detectors.record import Record
-from airis_mon.errors import NotFound, StoreError
+from airis_mon.errors import NotFound, StoreError, TooLarge
 from airis_mon.series.batch import Times, Values, is_stale
 from airis_mon.series.labels import hex_id
 from airis_mon.store.base import Columns, Fingerprints, SeriesStore
@@ -26,7 +27,7 @@ ROWS_AT_ONCE = 500_000
 DENSE_MS = 10_000
 """How far apart samples are taken to be, to tell how many a span holds before they are read."""
 DAY_MS = 86_400_000
-SHOTS = 3
+SHOTS = 8
 """So many snapshots stay open: the files of one take 30 ms to map."""
 
 
@@ -123,6 +124,16 @@ class History:
         The more at once, the less each costs; all are held in memory, see `portions`. Bands take some 5 us a sample,
         scores alone, and what lies between the snapshot and `start`, a tenth of a microsecond.
         """
+        try:
+            return self._curves(signals, start, end, has_bands)
+        except TooLarge:  # learned anew from long ago, some may need more than `portions` took them for
+            if len(signals) == 1:
+                raise
+        half = len(signals) // 2
+        first, second = (self.curves(s, start, end, has_bands=has_bands) for s in (signals[:half], signals[half:]))
+        return first + second
+
+    def _curves(self, signals: Sequence[tuple[int, str]], start: int, end: int, has_bands: bool) -> list[Curve]:
         times = self.snapshots.times()
         parts: dict[_Span, list[tuple[int, _Signal, int]]] = {}
         for i, (fp, kind) in enumerate(signals):
@@ -152,27 +163,29 @@ class History:
             yield signals[first:]
 
     def _spans(self, signal: _Signal, times: Sequence[int], start: int, end: int) -> list[tuple[_Span, int]]:
-        """The parts of a window that are drawn from one snapshot each, at most two, and the signal's slot in it."""
-        usable = [t for t in times if t <= end]
-        if found := self._first(signal, reversed([t for t in usable if t <= start])):
-            shot, then = found
-            return [(_Span(shot, start, end), then)]
-        if found := self._first(signal, [t for t in usable if t > start]):
+        """The parts of a window that are drawn from one snapshot each, at most two, and the signal's slot in it.
+
+        A signal stays where it was born: what the snapshot before `start` does not hold, no earlier one does.
+        """
+        before = next((t for t in reversed(times) if t <= start and self._shot(t) is not None), None)
+        if before is not None and (found := self._then(signal, before)):
+            return [(_Span(found[0], start, end), found[1])]
+        after = [t for t in times if start < t <= end]
+        first = bisect_left(after, True, key=lambda t: self._then(signal, t) is not None)
+        if first < len(after) and (found := self._then(signal, after[first])):
             shot, then = found
             return [(_Span(None, start, shot.t), 0), (_Span(shot, shot.t + 1, end), then)]
         return [(_Span(None, start, end), 0)]
 
-    def _first(self, signal: _Signal, times: Iterable[int]) -> tuple[_Shot, int] | None:
-        """The first of these snapshots that can be read and holds the signal, and in which slot."""
-        for t in times:
-            if (shot := self._shot(t)) is not None:
-                try:
-                    then = self.detection.watch.slot_then(signal.slot, shot.watch)
-                except KeyError:  # given up at this moment
-                    return None
-                if then is not None and then < shot.size:
-                    return shot, then
-        return None
+    def _then(self, signal: _Signal, t: int) -> tuple[_Shot, int] | None:
+        """A snapshot and the signal's slot in it; None when it cannot be read or does not hold the signal."""
+        if (shot := self._shot(t)) is None:
+            return None
+        try:
+            then = self.detection.watch.slot_then(signal.slot, shot.watch)
+        except KeyError:  # given up at this moment
+            return None
+        return None if then is None or then >= shot.size else (shot, then)
 
     def _shot(self, t: int) -> _Shot | None:
         shots = self._shots
