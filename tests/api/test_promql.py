@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from airis_mon.api.app import build, serve_app
 from airis_mon.api.ratelimit import Limits
 from airis_mon.errors import (
+    ConfigError,
     NotFound,
     QueryCancelled,
     QueryError,
@@ -126,6 +127,11 @@ async def test_everything_lies_under_prom_when_mounted(mounted):
     assert data(await mounted.get("/prom/api/v1/query?query=1"))["resultType"] == "scalar"
     assert failed(await mounted.get("/prom/api/v1/query"), 400, "bad_data")
     assert (await mounted.get("/api/v1/query?query=1")).status_code == 404
+
+
+def test_our_own_paths_cannot_stand_where_prometheus_paths_do(engine):
+    with pytest.raises(ConfigError, match=r"server\.base_path '/api/v1' is where Prometheus' query API stands"):
+        serve_app(engine, version="1", base="/api/v1")
 
 
 # --- parameters ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from airis_mon.app.insight import COMPUTED
 from tests.api.fake import FakeEngine
 from tests.api.test_served import running
 from tools import servers
@@ -45,7 +46,8 @@ def test_a_session_of_grafana_with_a_server_and_its_store(tmp_path: Path) -> Non
 
         assert http.post("/api/v1/aiops/metrics", json=sent(now)).status_code == 200
         assert ask("query", query="1+1", time=4) == {"resultType": "scalar", "result": [4, "2"]}
-        assert ask("label/__name__/values") == ["depth", "jobs_total"]
+        names = ask("label/__name__/values")
+        assert names == sorted([*COMPUTED, "depth", "jobs_total"])
         assert ask("labels", **{"match[]": 'depth{host="a"}'}) == ["__name__", "host"]
         assert ask("label/host/values", **{"match[]": "depth"}) == ["a", "b"]
         assert ask("series", **{"match[]": 'depth{host=~"a|c"}'}) == [{"__name__": "depth", "host": "a"}]

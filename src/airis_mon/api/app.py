@@ -22,8 +22,10 @@ from airis_mon.api.given import Bounds, Given, Streams
 from airis_mon.api.openapi import Site
 from airis_mon.api.ratelimit import Limits, RateLimit
 from airis_mon.api.shield import LOOPBACK, Shield
+from airis_mon.errors import ConfigError
 
 BASE = "/api/v1/aiops"
+PROMETHEUS = "/api/v1"
 MIB = 1 << 20
 BOUNDS = Bounds(bulk_bytes=64 * MIB, json_bytes=10 * MIB, body_timeout_s=30.0, heartbeat_s=15.0)
 
@@ -77,8 +79,13 @@ def serve_app(
     """The application of our own server: ours under `base`, the ecosystem's paths at the root.
 
     With `authenticate` every route but the open ones demands a key; then `hosts` is best None. Without it the server
-    must listen on the loopback address only, and answers only to the names in `hosts`.
+    must listen on the loopback address only, and answers only to the names in `hosts`. Raises ConfigError for a base
+    that is taken.
     """
+    if base == PROMETHEUS:
+        raise ConfigError(
+            f"server.base_path {base!r} is where Prometheus' query API stands; take one below or beside it"
+        )
     site = Site(version, base=base, beside="", is_keyed=authenticate is not None)
     given = Given(engine, bounds, Streams(), site)
     return _guarded(given, authenticate, limits, hosts, origins, is_origin_checked=not site.is_keyed)
