@@ -258,13 +258,13 @@ def test_steps_on_both_sides_of_what_times_can_be_keep_their_places(open_store: 
 @both_ways
 def test_other_series_of_the_metric_stay_out_whether_the_catalogue_knows_them_or_not(open_store: Open) -> None:
     store, catalogue = open_store(), Catalogue()
-    names = [canonical([("__name__", "m"), ("i", str(i))]) for i in range(30)]
+    names = [canonical([("__name__", "m"), ("i", str(i))]) for i in range(400)]
     sids = np.array([catalogue.intern(name) for name in names], np.int32)
-    store.write(catalogue, Batch(sids, np.full(30, T), np.arange(30.0)), "t")
+    store.write(catalogue, Batch(sids, np.full(400, T), np.arange(400.0)), "t")
     young = Catalogue()  # as after a start that has met only some series again
-    met = np.array([young.intern(name) for name in names[:5]], np.int32)
-    store.write(young, Batch(met, np.full(5, T + 1000), np.ones(5)), "u")
-    for some in (slice(0, 5), slice(0, 3), slice(3, 9), slice(0, 30)):
+    met = np.array([young.intern(name) for name in names[:150]], np.int32)
+    store.write(young, Batch(met, np.full(150, T + 1000), np.ones(150)), "u")
+    for some in (slice(0, 150), slice(0, 3), slice(20, 140), slice(3, 290), slice(0, 400)):
         fps = sorted(int(catalogue.fp[sid]) for sid in sids[some])
         for function in ("count_over_time", "last"):
             assert store.grid(fps, function, Steps(T + 1000, 1000, 2), MINUTE).fp.tolist() == fps

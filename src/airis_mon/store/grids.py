@@ -6,8 +6,9 @@ windows are open on the left, as Prometheus 3 has them. What they get wrong is c
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,37 +122,43 @@ class Grids:
         """As `SeriesStore.grid`."""
         first, known = _known(steps)
         if not len(fps) or window <= 0 or not known.count:
-            return _joined([], steps.count)
+            return _empty(0, steps.count)
         asked = _Asked(function, known, window, args, time.monotonic() + timeout_s, check)
-        fps, size = sorted(fps), asked.series_at_once
-        parts = [part for at in range(0, len(fps), size) for part in self._parts(asked, fps[at : at + size])]
-        whole = _joined(parts, known.count)
-        return whole if known == steps else _placed(whole, first, steps.count)
+        fps, size = sorted(set(fps)), asked.series_at_once
+        parts = (part for at in range(0, len(fps), size) for part in self._parts(asked, fps[at : at + size]))
+        return _gathered(parts, len(fps), steps.count, slice(first, first + known.count))
 
-    def _parts(self, asked: _Asked, fps: Sequence[int]) -> list[Grid]:
+    def _parts(self, asked: _Asked, fps: Sequence[int]) -> Iterator[Grid]:
         try:
-            return [self._part(asked, fps)]
+            part = self._part(asked, fps)
         except _TooMuch:
             if len(fps) == 1:
                 raise QueryError(
                     "query processing would load too many samples into memory in query execution; "
                     "ask for a shorter time or a shorter range, or raise store.memory_bytes"
                 ) from None
+        else:
+            yield part
+            return
         half = len(fps) // 2
-        return [*self._parts(asked, fps[:half]), *self._parts(asked, fps[half:])]
+        yield from self._parts(asked, fps[:half])
+        yield from self._parts(asked, fps[half:])
 
     def _part(self, asked: _Asked, fps: Sequence[int]) -> Grid:
+        """The rows that have a value, by fingerprint."""
         rows = within(fps, self._known(), may_widen=True)
         compute = _of_samples if asked.function in SLOPES else _of_aggregate
         sql = _sql(_SAMPLES if asked.function in SLOPES else _AGGREGATE, asked, rows.sql)
         columns = self._read(sql, rows.parameters | {"tenant": self._tenant}, asked)
         if not columns or not len(columns[0]):
-            return _joined([], asked.steps.count)
+            return _empty(0, asked.steps.count)
         grid = compute(asked, columns)
         keep = grid.has.any(axis=1)
         if not rows.is_exact:
             keep &= np.isin(grid.fp, np.array(fps, np.uint64))
-        return grid if keep.all() else Grid(grid.fp[keep], grid.value[keep], grid.has[keep])
+        order = np.flatnonzero(keep)
+        order = order[np.argsort(grid.fp[order])]
+        return Grid(grid.fp[order], grid.value[order], grid.has[order])
 
     def _read(self, sql: str, parameters: dict[str, Any], asked: _Asked) -> list[Array]:
         with self._clients.client(wait_s=asked.left_s()) as client:
@@ -214,28 +221,21 @@ def _of_aggregate(asked: _Asked, columns: list[Array]) -> Grid:
     return Grid(fp, np.where(has, found, np.nan), has)
 
 
-def _joined(parts: Sequence[Grid], count: int) -> Grid:
-    """The pieces as one, by fingerprint."""
-    empty = Grid(np.empty(0, np.uint64), np.empty((0, count)), np.empty((0, count), np.bool_))
-    whole = (
-        parts[0]
-        if len(parts) == 1
-        else Grid(
-            np.concatenate([empty.fp, *[part.fp for part in parts]]),
-            np.concatenate([empty.value, *[part.value for part in parts]]),
-            np.concatenate([empty.has, *[part.has for part in parts]]),
-        )
-    )
-    if (whole.fp[1:] > whole.fp[:-1]).all():
-        return whole
-    order = np.argsort(whole.fp)
-    return Grid(whole.fp[order], whole.value[order], whole.has[order])
+def _empty(series: int, steps: int) -> Grid:
+    return Grid(np.empty(series, np.uint64), np.full((series, steps), np.nan), np.zeros((series, steps), np.bool_))
 
 
-def _placed(grid: Grid, first: int, count: int) -> Grid:
-    """The grid among steps that have nothing."""
-    value = np.full((len(grid.fp), count), np.nan)
-    has = np.zeros(value.shape, np.bool_)
-    at = slice(first, first + grid.value.shape[1])
-    value[:, at], has[:, at] = grid.value, grid.has
-    return Grid(grid.fp, value, has)
+def _gathered(parts: Iterable[Grid], series: int, steps: int, at: slice) -> Grid:
+    """The parts below each other, in these steps; there are no more series than so many. At least one part."""
+    parts = iter(parts)
+    first = next(parts)
+    if len(first.fp) == series and first.value.shape[1] == steps:
+        return first
+    fp, value, has = np.empty(series, np.uint64), np.empty((series, steps)), np.empty((series, steps), np.bool_)
+    n = 0
+    for part in itertools.chain([first], parts):  # each goes before the next comes: half the memory of joining them
+        rows = slice(n, n := n + len(part.fp))
+        fp[rows] = part.fp
+        value[rows], has[rows] = np.nan, False
+        value[rows, at], has[rows, at] = part.value, part.has
+    return Grid(fp[:n], value[:n], has[:n])

@@ -17,6 +17,8 @@ EARLIEST, LATEST = -2_208_988_800_000, 10_413_791_999_999
 """What DateTime64(3) can hold, ms."""
 MAX_METRICS = 1_000
 """A condition names no more metrics than these."""
+FEW = 100
+"""So few fingerprints are always named."""
 _OPS = {"=": "{0} = {1}", "!=": "{0} != {1}", "=~": "match({0}, {1})", "!~": "NOT match({0}, {1})"}
 
 
@@ -77,7 +79,7 @@ def within(fps: Sequence[int] | None, known: Catalogue | None, *, may_widen: boo
         return Within(one_of(fps), {})
     names = {"metrics": [known.metrics[m] for m in metrics]}
     low, high = min(fps), max(fps)
-    if may_widen:
+    if may_widen and len(fps) > FEW:
         fp = known.fp[: known.size]
         between = np.isin(known.metric[: known.size], metrics) & (fp >= np.uint64(low)) & (fp <= np.uint64(high))
         if between.sum() <= 2 * len(fps):

@@ -34,8 +34,9 @@ def slopes(function: str, samples: Columns, steps: Steps, window: int, args: Seq
         falls = np.flatnonzero(samples.value[1:] < samples.value[:-1]) + 1
         value = _growth(samples.t, samples.value, falls, low, high, steps.start, steps.step, window, function == "rate")
     else:
-        ahead = args[0] if function == "predict_linear" else np.nan
-        value = _lines(samples.t, samples.value, low, high, steps.start, steps.step, ahead)
+        is_slope = function == "deriv"
+        ahead = 0.0 if is_slope else args[0]
+        value = _lines(samples.t, samples.value, low, high, steps.start, steps.step, ahead, is_slope)
     return Grid(samples.fp[starts], value, high - low >= 2)
 
 
@@ -99,10 +100,11 @@ def _stretch(head: float, covered: float, tail: float, intervals: int, first: fl
 
 
 @exact_kernel
-def _lines(t: Times, value: Values, low: Places, high: Places, start: int, step: int, ahead: float) -> Values:
-    """ahead: seconds after each step at which the line is read; NaN for its slope per second."""
+def _lines(
+    t: Times, value: Values, low: Places, high: Places, start: int, step: int, ahead: float, is_slope: bool
+) -> Values:
+    """The lines' slopes per second, or where they are `ahead` seconds after each step, which may be NaN."""
     found = np.full(low.shape, np.nan)
-    is_slope = np.isnan(ahead)
     for i in range(low.shape[0]):
         for j in range(low.shape[1]):
             first, after = low[i, j], high[i, j]
