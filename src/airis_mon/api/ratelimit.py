@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
 
 from airis_mon.api.auth import CALLER
-from airis_mon.api.errors import Fault, retry_after, send_fault
+from airis_mon.api.errors import Fault, is_prometheus, retry_after, send_fault
 from airis_mon.resilience.ratelimit import Decision, RateLimiter
 from airis_mon.security.keys import Caller
 
@@ -29,8 +29,9 @@ class Limits:
 class RateLimit:
     """Middleware: counts, refuses with 429, and puts `X-RateLimit-*` on every answer.
 
-    Requests to `ingest_paths` (by POST) are counted by their own limiter, those to `free_paths` too, but under a
-    name of their own and never refused: a probe must not fail because of a busy sender.
+    Requests to `ingest_paths` (by POST) and Prometheus' queries, of which one dashboard asks thousands an hour, are
+    counted by the limiter of ingest, each under a name of their own. So are those to `free_paths`, which are never
+    refused: a probe must not fail because of a busy sender.
     """
 
     def __init__(
@@ -89,6 +90,8 @@ class RateLimit:
             return guess
         if scope.get("method") == "POST" and scope["path"] in self.ingest_paths:
             return await self.limits.ingest.take(f"ingest:{who}", now)
+        if is_prometheus(scope["path"]):
+            return await self.limits.ingest.take(f"query:{who}", now)
         return await (self.limits.caller if caller else self.limits.address).take(who, now)
 
 

@@ -81,13 +81,18 @@ class Security(Section, frozen=True):
 
 
 class RateLimit(Section, frozen=True):
-    """How often one client may call. Health is never limited; bulk ingest has its own limit."""
+    """How often one client may call. Health is never limited; ingest and PromQL have a limit of their own."""
 
     enabled: Annotated[bool, doc("Whether requests are limited at all.")] = True
     per_address_per_minute: Annotated[int, doc("Requests a minute from one address without a key.", ge=1)] = 100
     per_key_per_hour: Annotated[int, doc("Requests an hour with one API key.", ge=1)] = 1000
     ingest_per_minute: Annotated[
-        int, doc("Ingest requests a minute from one address or key; each may carry thousands of samples.", ge=1)
+        int,
+        doc(
+            "Ingest requests a minute from one address or key (each may carry thousands of samples), and as many"
+            " requests to Prometheus' query API.",
+            ge=1,
+        ),
     ] = 60_000
 
 
