@@ -117,13 +117,6 @@ async def test_guessing_keys_is_counted_by_address(limited):
     assert [a.status_code for a in seen] == [401, 401, 401, 429]
 
 
-async def test_queries_of_prometheus_have_a_limit_of_their_own(limited):
-    headers = {"X-API-Key": "r"}
-    seen = [await limited.get("/api/v1/status/buildinfo", headers=headers) for _ in range(5)]
-    assert [a.status_code for a in seen] == [200] * 4 + [429]
-    assert (await limited.get(f"{V1}/series", headers=headers)).status_code == 200
-
-
 async def test_ingest_has_a_limit_of_its_own_and_probes_are_never_refused(limited):
     headers = {"X-API-Key": "w"}
     seen = [await limited.post(f"{V1}/metrics", json=METRIC, headers=headers) for _ in range(5)]
