@@ -44,6 +44,7 @@ def test_another_seed_is_another_world():
     assert one.shape != two.shape or not np.array_equal(one, two, equal_nan=True)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=6))
 @settings(max_examples=15)
 def test_block_after_block_gives_the_values_of_one_large_block(lengths):

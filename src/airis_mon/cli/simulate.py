@@ -30,7 +30,7 @@ changes.csv       timestamp, entity, kind, title: deploys, settings, flags and s
 maintenance.csv   start, end, entity, title: planned work
 truth/truth.json  what really happened; not to be shown to whoever is judged on the rest
 """
-LABELS = ("service", "host", "zone", "pod", "client", "server", "code", "le")
+LABELS = ("service", "handler", "host", "zone", "pod", "client", "server", "code", "le")
 
 
 def add_parser(commands: Any) -> None:

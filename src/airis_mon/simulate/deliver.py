@@ -38,7 +38,7 @@ def deliver(blocks: Iterable[Block]) -> Iterator[Delivery]:
     """One delivery per block, and one for what is still under way when the labels change or the blocks end."""
     pending, last = _none(), None
     for block in blocks:
-        if last is not None and last.labels is not block.labels and len(pending.t):
+        if last is not None and last.labels != block.labels and len(pending.t):
             yield Delivery(last.labels, pending.column, pending.t, pending.value, pending.arrival)
             pending = _none()
         told, pending = _split(block, pending)
@@ -53,21 +53,20 @@ def _none() -> _Pending:
 
 
 def _split(block: Block, pending: _Pending) -> tuple[Delivery, _Pending]:
-    """What arrives within the block, and what does not yet."""
+    """What arrives within the block, and what does not yet. Of one arrival the late ones come first."""
     row, column = np.nonzero(block.present)
+    series = block.value.shape[1]
     late = block.late[block.present[block.late[:, 0], block.late[:, 1]]]
-    order = np.searchsorted(row * block.value.shape[1] + column, late[:, 0] * block.value.shape[1] + late[:, 1])
-    arrival, by, again = block.t[row], np.abs(late[:, 2]), late[:, 2] < 0
-    repeated = order[again]
-    row, column = np.concatenate([row, row[repeated]]), np.concatenate([column, column[repeated]])
-    arrival = np.concatenate([arrival, arrival[repeated] + by[again]])
-    arrival[order[~again]] += by[~again]
-    arrived = np.concatenate([pending.arrival, arrival])
-    columns = np.concatenate([pending.column, column])
+    at = np.searchsorted(row * series + column, late[:, 0] * series + late[:, 1])
+    is_on_time = np.ones(len(row), np.bool_)
+    is_on_time[at[late[:, 2] > 0]] = False
+    arrival = np.concatenate([pending.arrival, block.t[row[at]] + np.abs(late[:, 2]), block.t[row[is_on_time]]])
+    row, column = (np.concatenate([x[at], x[is_on_time]]) for x in (row, column))
     t = np.concatenate([pending.t, block.t[row] + block.skew_ms[column]])
     value = np.concatenate([pending.value, block.value[row, column]])
-    ranked = np.argsort(arrived, kind="stable")
-    n = int(np.searchsorted(arrived[ranked], block.t[-1], side="right"))
+    column = np.concatenate([pending.column, column])
+    ranked = np.argsort(arrival, kind="stable")
+    n = int(np.searchsorted(arrival[ranked], block.t[-1], side="right"))
     now, later = ranked[:n], ranked[n:]
-    told = Delivery(block.labels, columns[now], t[now], value[now], arrived[now])
-    return told, _Pending(arrived[later], columns[later], t[later], value[later])
+    told = Delivery(block.labels, column[now], t[now], value[now], arrival[now])
+    return told, _Pending(arrival[later], column[later], t[later], value[later])

@@ -18,13 +18,16 @@ _KNOTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Dice:
-    """The world's only source of chance."""
+    """The world's only source of chance; worlds of one seed but another name have nothing in common."""
 
     seed: int
+    name: str = ""
 
     def at(self, purpose: str, index: int = 0) -> Generator:
         """The generator of one purpose and index (>= 0); asked again it begins anew."""
-        return Generator(PCG64(SeedSequence((self.seed, xxhash.xxh32_intdigest(purpose.encode()), index))))
+        return Generator(
+            PCG64(SeedSequence((self.seed, xxhash.xxh64_intdigest(f"{self.name}/{purpose}".encode()), index)))
+        )
 
     def smooth(self, purpose: str, t: Times, period_ms: int, width: int) -> Floats:
         """(time, width) noise of unit variance that forgets itself within about two periods.

@@ -57,7 +57,7 @@ class Fault:
 
     def is_active(self, start: int, end: int) -> bool:
         """Whether anything of it falls into [start, end)."""
-        return self.onset_ms < end and start < self.end_ms + max(FALL_MS, self.ramp_ms)
+        return self.onset_ms < end and start < self.end_ms + FALL_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,6 +294,7 @@ def effects(faults: Iterable[Fault], topology: Topology, t: Times, step_ms: int)
     for fault in faults:
         (KINDS.get(fault.kind) or HARMLESS[fault.kind]).effect(total, fault, topology)
     np.minimum(total.steal, 0.97, out=total.steal)
+    np.minimum(total.stall, 1.0, out=total.stall)
     np.minimum(total.loss, 1.0, out=total.loss)
     np.minimum(total.drained, 1.0, out=total.drained)
     return total

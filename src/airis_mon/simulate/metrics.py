@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -17,22 +17,11 @@ from airis_mon.simulate.topology import Ints, Topology
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SPREAD = 0.9
 """Latencies of single requests are log-normal, with this standard deviation of their logarithm."""
+TAIL = 0.12
+"""Cubic: makes the noise of samples heavier than normal."""
+MEAN_NOISE = 0.03
 CORES, LIMIT_BYTES, MAX_FILES, THREADS = 16.0, 2**30, 4096.0, 40.0
 DISK_BYTES, VOLUME_BYTES = 200 * 2**30, 100 * 2**30
-COUNT, SUM, GAUGE = "count", "sum", "gauge"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a metric is computed from: one block of the truth, and the counts already drawn, by metric."""
-
-    top: Topology
-    flow: Flow
-    x: Effects
-    traits: Traits
-    step_s: float
-    at: dict[str, Ints]  # who has what: service, edge, replica, host, cache, queue, db, pool, entry, external
-    drawn: dict[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +54,39 @@ def traits(top: Topology, rng: Generator) -> Traits:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """One row of the table. form: count (expected events per second, drawn), sum (a counter of anything) or gauge.
+class Seen:
+    """What a metric is computed from: one block of the truth."""
 
-    noise: relative, of each sample; compute answers (time, who has it).
-    """
+    top: Topology
+    flow: Flow
+    x: Effects
+    traits: Traits
+
+
+Compute = Callable[[Seen], Floats]
+"""(time, n) for all services, edges, replicas, hosts or endpoints, whoever of them has the metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Requests as Prometheus' client libraries count them: by code, and the sum and number of their latencies."""
 
     name: str
     per: str
-    form: str
+    rate: Compute
+    errors: Compute
+    latency: Compute
+    has_buckets: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table; `per` says who has it, noise is that of each sample, relative."""
+
+    name: str
+    per: str
     noise: float
-    compute: Callable[[Seen], Floats]
-    extra: tuple[tuple[str, str], ...] = ()
+    compute: Compute
 
 
 def _memory(s: Seen) -> Floats:
@@ -96,8 +106,7 @@ def _threads(s: Seen) -> Floats:
 
 
 def _gc(s: Seen) -> Floats:
-    usual = 0.004 * s.flow.cpu / (s.top.capacity * s.top.cores)
-    return np.asarray(usual + s.x.gc)
+    return np.asarray(0.004 * s.flow.cpu / (s.top.capacity * s.top.cores) + s.x.gc)
 
 
 def _traffic(s: Seen) -> Floats:
@@ -130,78 +139,72 @@ def _host_free(s: Seen) -> Floats:
 
 
 def _volume(s: Seen) -> Floats:
-    who = s.at["db"]
     grown = 0.04 * ((s.x.t[:, None] / (3 * DAY)) % 1)
-    return np.asarray(np.minimum(s.traits.volume[who] + grown + s.x.disk[:, who], 1) * VOLUME_BYTES)
+    return np.asarray(np.minimum(s.traits.volume + grown + s.x.disk, 1) * VOLUME_BYTES)
 
 
 def _certificate(s: Seen) -> Floats:
-    who = s.at["certificate"]
-    usual = 90 - (s.x.t[:, None] + s.traits.certificate_ms[who]) % (60 * DAY) / DAY
-    told = s.x.certificate[:, who]
-    return np.where(np.isnan(told), usual, told)
+    usual = 90 - (s.x.t[:, None] + s.traits.certificate_ms) % (60 * DAY) / DAY
+    return np.where(np.isnan(s.x.certificate), usual, s.x.certificate)
 
 
 def _quota(s: Seen) -> Floats:
-    who = s.at["external"]
     usual = 1 - 0.5 * ((s.x.t[:, None] / DAY) % 1)
-    return np.asarray(np.maximum(usual * (1 - s.x.quota[:, who]), 0) * 1e6)
-
-
-def _age(s: Seen) -> Floats:
-    who = s.at["queue"]
-    return np.asarray(s.flow.depth[:, who] / np.maximum(s.flow.served[:, who], 0.1))
-
-
-def _of(s: Seen, values: Floats, per: str) -> Floats:
-    return values[:, s.at[per]]
+    return np.asarray(np.maximum(usual * (1 - s.x.quota), 0) * 1e6)
 
 
 def _arrived(s: Seen) -> Floats:
     """(time, edge) calls that reach the callee."""
-    return np.asarray(s.flow.calls * (1 - np.minimum(s.x.loss, 1)))
+    return np.asarray(s.flow.calls * (1 - s.x.loss))
 
 
-def _mean_noise(n: Floats, spread: float = 1.1) -> Floats:
-    """The standard deviation of a mean of n latencies, relative."""
-    return np.asarray(spread / np.sqrt(np.maximum(n, 1)))
+def _callee_errors(s: Seen) -> Floats:
+    return s.flow.errors[:, s.top.callee]
 
 
-SERVICE_LATENCY = "http_request_duration_seconds"
-TABLE: tuple[Metric, ...] = (
-    Metric("http_requests_total", "service", COUNT, 0, lambda s: s.flow.load * (1 - s.flow.errors), (("code", "200"),)),
-    Metric("http_requests_total", "service", COUNT, 0, lambda s: s.flow.load * s.flow.errors, (("code", "500"),)),
-    Metric("rpc_client_errors_total", "edge", COUNT, 0, lambda s: s.flow.calls * s.flow.call_errors),
-    Metric("rpc_client_duration_seconds_count", "edge", COUNT, 0, lambda s: s.flow.calls),
-    Metric("rpc_server_errors_total", "edge", COUNT, 0, lambda s: _arrived(s) * s.flow.errors[:, s.top.callee]),
-    Metric("rpc_server_duration_seconds_count", "edge", COUNT, 0, _arrived),
-    Metric("cache_hits_total", "cache", COUNT, 0, lambda s: _of(s, s.flow.load * s.flow.hits, "cache")),
-    Metric("cache_misses_total", "cache", COUNT, 0, lambda s: _of(s, s.flow.load * (1 - s.flow.hits), "cache")),
-    Metric("queue_consumed_total", "queue", COUNT, 0, lambda s: _of(s, s.flow.served, "queue")),
-    Metric("container_cpu_usage_seconds_total", "replica", SUM, 0.05, lambda s: s.flow.cpu),
-    Metric("gc_pause_seconds_total", "replica", SUM, 0.15, _gc),
-    Metric("container_network_receive_bytes_total", "replica", SUM, 0.06, _traffic),
-    Metric("node_cpu_busy_seconds_total", "host", SUM, 0.03, _host_cpu),
-    Metric("node_disk_io_time_seconds_total", "host", SUM, 0.15, _host_io),
-    Metric("node_network_receive_bytes_total", "host", SUM, 0.05, lambda s: _on_hosts(s, _traffic(s))),
-    Metric("container_memory_working_set_bytes", "replica", GAUGE, 0.006, _memory),
-    Metric("process_open_fds", "replica", GAUGE, 0.03, _open_files),
-    Metric("process_threads", "replica", GAUGE, 0.03, _threads),
-    Metric("connection_pool_used_ratio", "pool", GAUGE, 0.08, lambda s: np.minimum(_of(s, s.flow.pool, "pool"), 1)),
-    Metric("queue_depth", "queue", GAUGE, 0.02, lambda s: _of(s, s.flow.depth + s.flow.served * 0.3, "queue")),
-    Metric("queue_oldest_age_seconds", "queue", GAUGE, 0.05, lambda s: _age(s) + 0.2),
-    Metric("volume_used_bytes", "db", GAUGE, 0.0005, _volume),
-    Metric("certificate_days_left", "certificate", GAUGE, 0, _certificate),
-    Metric("quota_remaining", "external", GAUGE, 0, _quota),
-    Metric("node_memory_used_bytes", "host", GAUGE, 0.004, _host_memory),
-    Metric("node_filesystem_avail_bytes", "host", GAUGE, 0.0005, _host_free),
-    Metric("node_time_offset_seconds", "host", GAUGE, 0.1, lambda s: 0.002 + s.x.clock),
+def _callee_latency(s: Seen) -> Floats:
+    return s.flow.latency[:, s.top.callee]
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family("http", "service", lambda s: s.flow.load, lambda s: s.flow.errors, lambda s: s.flow.latency, True),
+    Family(
+        "frontend", "endpoint", lambda s: s.flow.demand, lambda s: s.flow.user_errors, lambda s: s.flow.user_latency
+    ),
+    Family("rpc_client", "edge", lambda s: s.flow.calls, lambda s: s.flow.call_errors, lambda s: s.flow.call_latency),
+    Family("rpc_server", "served edge", _arrived, _callee_errors, _callee_latency),
+)
+COUNTERS: tuple[Metric, ...] = (
+    Metric("cache_hits_total", "cache", 0.01, lambda s: s.flow.load * s.flow.hits),
+    Metric("cache_misses_total", "cache", 0.03, lambda s: s.flow.load * (1 - s.flow.hits)),
+    Metric("queue_consumed_total", "queue", 0.01, lambda s: s.flow.served),
+    Metric("container_cpu_usage_seconds_total", "replica", 0.05, lambda s: s.flow.cpu),
+    Metric("gc_pause_seconds_total", "replica", 0.15, _gc),
+    Metric("container_network_receive_bytes_total", "replica", 0.06, _traffic),
+    Metric("node_cpu_busy_seconds_total", "host", 0.03, _host_cpu),
+    Metric("node_disk_io_time_seconds_total", "host", 0.15, _host_io),
+    Metric("node_network_receive_bytes_total", "host", 0.05, lambda s: _on_hosts(s, _traffic(s))),
+)
+"""Each computes what is added in a second."""
+GAUGES: tuple[Metric, ...] = (
+    Metric("container_memory_working_set_bytes", "replica", 0.006, _memory),
+    Metric("process_open_fds", "replica", 0.03, _open_files),
+    Metric("process_threads", "replica", 0.03, _threads),
+    Metric("connection_pool_used_ratio", "pool", 0.08, lambda s: np.minimum(s.flow.pool, 1)),
+    Metric("queue_depth", "queue", 0.02, lambda s: s.flow.depth + s.flow.served * 0.3),
+    Metric("queue_oldest_age_seconds", "queue", 0.05, lambda s: s.flow.age + 0.2),
+    Metric("volume_used_bytes", "db", 0.0005, _volume),
+    Metric("certificate_days_left", "certificate", 0, _certificate),
+    Metric("quota_remaining", "external", 0, _quota),
+    Metric("node_memory_used_bytes", "host", 0.004, _host_memory),
+    Metric("node_filesystem_avail_bytes", "host", 0.0005, _host_free),
+    Metric("node_time_offset_seconds", "host", 0.1, lambda s: 0.002 + s.x.clock),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns: counters first. target: what is scraped together; a column without a replica has -1 there."""
+    """The columns, counters first. target: what is scraped together; replica, host, service: -1 = none."""
 
     labels: tuple[Labels, ...]
     counters: int
@@ -216,100 +219,57 @@ class Exporter:
 
     def __init__(self, top: Topology, own: Traits, step_s: float, noise: float, *, histogram: bool) -> None:
         self._top, self._traits, self._step_s, self._noise = top, own, step_s, noise
-        self._bounds = BOUNDS_S if histogram else ()
+        self._bounds = (*BOUNDS_S, np.inf) if histogram else ()
         self._at = _owners(top)
         self.layout = self._lay_out()
-        self._blur = np.concatenate([np.full(len(self._at[m.per]), m.noise) for m in TABLE if m.form != COUNT])
-
-    def measure(self, flow: Flow, x: Effects, rng: Generator, drift: Floats) -> Floats:
-        """(time, series) increments of counters and values of gauges. drift: (time, blurred) noise with memory."""
-        s = Seen(self._top, flow, x, self._traits, self._step_s, self._at)
-        out = np.empty((len(x.t), len(self.layout.labels)))
-        at = self._counts(s, out, rng)
-        at = self._latencies(s, out, at, rng)
-        blurred = at
-        for m in TABLE:
-            if m.form != COUNT:
-                width = len(self._at[m.per])
-                out[:, at : at + width] = m.compute(s) * (self._step_s if m.form == SUM else 1)
-                at += width
-        white = rng.standard_normal(out[:, blurred:].shape, np.float32)
-        white *= 1 + 0.08 * white * white  # a heavy tail
-        out[:, blurred:] *= np.maximum(1 + self._blur * self._noise * (white + drift), 0.05)
-        return out
+        self._blur = np.concatenate([np.full(len(self._at[m.per]), m.noise) for m in COUNTERS + GAUGES])
 
     @property
     def blurred(self) -> int:
-        """How many columns get noise with memory."""
+        """How many columns get noise with memory: the last ones."""
         return len(self._blur)
 
-    def _counts(self, s: Seen, out: Floats, rng: Generator) -> int:
-        at = 0
-        for m in (m for m in TABLE if m.form == COUNT):
-            width = len(self._at[m.per])
-            drawn = rng.poisson(np.maximum(m.compute(s), 0) * self._step_s)
-            out[:, at : at + width] = drawn
-            s.drawn[m.name + "".join(v for _, v in m.extra)] = out[:, at : at + width]
-            at += width
-        return at
+    def measure(self, flow: Flow, x: Effects, rng: Generator, drift: Floats) -> Floats:
+        """(time, series) increments of counters and values of gauges. drift: (time, blurred) noise with memory."""
+        seen = Seen(self._top, flow, x, self._traits)
+        columns = [c for family in FAMILIES for c in self._requests(family, seen, rng)]
+        exact = sum(c.shape[1] for c in columns)
+        columns += [m.compute(seen)[:, self._at[m.per]] * self._step_s for m in COUNTERS]
+        columns += [m.compute(seen)[:, self._at[m.per]] for m in GAUGES]
+        out = np.concatenate(columns, axis=1)
+        white = rng.standard_normal(drift.shape, np.float32)
+        white *= 1 + TAIL * white * white
+        out[:, exact:] *= np.maximum(1 + self._blur * self._noise * (white + drift), 0.05)
+        return out
 
-    def _latencies(self, s: Seen, out: Floats, at: int, rng: Generator) -> int:
-        """Sums and buckets, which must agree with the counts."""
-        served = s.drawn["http_requests_total200"] + s.drawn["http_requests_total500"]
-        arrived = s.flow.latency[:, self._top.callee]
-        parts = [
-            (served, s.flow.latency),
-            (s.drawn["rpc_client_duration_seconds_count"], s.flow.call_latency),
-            (s.drawn["rpc_server_duration_seconds_count"], arrived),
-        ]
-        for i, (n, mean) in enumerate(parts):
-            wobble = rng.standard_normal(n.shape) * np.hypot(_mean_noise(n), 0.03) * self._noise
-            told = mean * np.maximum(1 + wobble, 0.1)
-            out[:, at : at + n.shape[1]] = n * told
-            at += n.shape[1]
-            if i == 0:
-                at = self._buckets(out, at, n, told)
-        return at
-
-    def _buckets(self, out: Floats, at: int, n: Floats, mean: Floats) -> int:
-        out[:, at : at + n.shape[1]] = n
-        at += n.shape[1]
-        if not self._bounds:
-            return at
+    def _requests(self, family: Family, seen: Seen, rng: Generator) -> list[Floats]:
+        """Counts are drawn; sums and buckets agree with them."""
+        at = self._at[family.per]
+        rate, failing = family.rate(seen)[:, at] * self._step_s, np.clip(family.errors(seen)[:, at], 0, 1)
+        good, bad = (rng.poisson(np.maximum(x, 0)).astype(float) for x in (rate * (1 - failing), rate * failing))
+        n = good + bad
+        blur = np.hypot(SPREAD / np.sqrt(np.maximum(n, 1)), MEAN_NOISE) * self._noise
+        mean = family.latency(seen)[:, at] * np.maximum(1 + blur * rng.standard_normal(n.shape), 0.1)
         middle = np.log(mean) - SPREAD**2 / 2
-        for bound in self._bounds:
-            out[:, at : at + n.shape[1]] = n / (1 + np.exp(-1.702 / SPREAD * (np.log(bound) - middle)))
-            at += n.shape[1]
-        out[:, at : at + n.shape[1]] = n
-        return at + int(n.shape[1])
+        bounds = self._bounds if family.has_buckets else ()
+        buckets = [n / (1 + np.exp(-1.702 / SPREAD * (np.log(bound) - middle))) for bound in bounds]
+        return [good, bad, n * mean, n, *buckets]
 
     def _lay_out(self) -> Layout:
-        rows = [(m.name, m.per, m.extra) for m in TABLE if m.form == COUNT]
-        rows += [(f"{SERVICE_LATENCY}_sum", "service", ()), (f"{SERVICE_LATENCY}_count", "service", ())]
-        bounds = (*(f"{b:g}" for b in self._bounds), "+Inf") if self._bounds else ()
-        rows += [(f"{SERVICE_LATENCY}_bucket", "service", (("le", b),)) for b in bounds]
-        rows += [(f"rpc_{side}_duration_seconds_sum", "edge", ()) for side in ("client", "server")]
-        rows += [(m.name, m.per, m.extra) for m in TABLE if m.form == SUM]
+        rows: list[tuple[str, str, tuple[tuple[str, str], ...]]] = []
+        for f in FAMILIES:
+            took = f"{f.name}_request_duration_seconds"
+            rows += [(f"{f.name}_requests_total", f.per, (("code", code),)) for code in ("200", "500")]
+            rows += [(f"{took}_sum", f.per, ()), (f"{took}_count", f.per, ())]
+            bounds = self._bounds if f.has_buckets else ()
+            rows += [(f"{took}_bucket", f.per, (("le", f"{b:g}" if np.isfinite(b) else "+Inf"),)) for b in bounds]
+        rows += [(m.name, m.per, ()) for m in COUNTERS]
         counters = sum(len(self._at[per]) for _, per, _ in rows)
-        rows += [(m.name, m.per, m.extra) for m in TABLE if m.form == GAUGE]
+        rows += [(m.name, m.per, ()) for m in GAUGES]
         columns = [(name, per, int(i), extra) for name, per, extra in rows for i in self._at[per]]
         owners = np.array([self._owner(per, i) for _, per, i, _ in columns])
-        labels = tuple(self._labels(*c) for c in columns)
+        labels = tuple(canonical([(METRIC, name), *_who(self._top, per, i), *extra]) for name, per, i, extra in columns)
         return Layout(labels, counters, owners[:, 0], owners[:, 1], owners[:, 2], owners[:, 3])
-
-    def _labels(self, name: str, per: str, i: int, extra: tuple[tuple[str, str], ...]) -> Labels:
-        top = self._top
-        if per == "edge":
-            who = [("client", top.names[top.caller[i]]), ("server", top.names[top.callee[i]])]
-        elif per == "host":
-            who = [("host", top.hosts[i]), ("zone", f"z{top.zone[i]}")]
-        elif per == "replica":
-            host = int(top.host[i])
-            who = [("service", top.names[top.service[i]]), ("host", top.hosts[host]), ("zone", f"z{top.zone[host]}")]
-            who.append(("pod", f"{top.names[top.service[i]]}-{i}"))
-        else:
-            who = [("service", top.names[i])]
-        return canonical([(METRIC, name), *who, *extra])
 
     def _owner(self, per: str, i: int) -> tuple[int, int, int, int]:
         """(target, replica, host, service) of a column; -1 = none."""
@@ -319,19 +279,38 @@ class Exporter:
             return services + i, i, int(top.host[i]), int(top.service[i])
         if per == "host":
             return services + replicas + i, -1, i, -1
-        service = int(top.callee[i]) if per == "edge" else i
+        service = int(top.callee[i]) if per in {"edge", "served edge"} else 0 if per == "endpoint" else i
         return service, -1, -1, service
 
 
+def _who(top: Topology, per: str, i: int) -> list[tuple[str, str]]:
+    """The labels that name an owner."""
+    if per in {"edge", "served edge"}:
+        return [("client", top.names[top.caller[i]]), ("server", top.names[top.callee[i]])]
+    if per == "endpoint":
+        return [("service", top.names[0]), ("handler", top.endpoints[i])]
+    if per == "host":
+        return [("host", top.hosts[i]), ("zone", f"z{top.zone[i]}")]
+    if per == "replica":
+        name, host = top.names[top.service[i]], int(top.host[i])
+        return [("service", name), ("pod", f"{name}-{i}"), ("host", top.hosts[host]), ("zone", f"z{top.zone[host]}")]
+    return [("service", top.names[i])]
+
+
 def _owners(top: Topology) -> dict[str, Ints]:
-    """Who has a metric: numbers of services, edges, replicas or hosts."""
-    calling = np.isin(np.array(top.roles)[top.callee], ("db", "cache"))
+    """Who has a metric: numbers of services, edges, replicas, hosts or endpoints.
+
+    Somebody else's service shows nothing of itself, and a store does not tell its clients apart.
+    """
+    ours, role = top.of("entry", "app", "cache", "db", "queue"), np.array(top.roles)
     return {
-        "service": np.arange(len(top.names)),
+        "service": ours,
         "edge": np.arange(len(top.caller)),
-        "replica": np.arange(len(top.service)),
+        "served edge": np.flatnonzero(np.isin(role[top.callee], ("app", "queue"))),
+        "replica": np.flatnonzero(np.isin(top.service, ours)),
         "host": np.arange(len(top.zone)),
-        "pool": np.unique(top.caller[calling]),
+        "endpoint": np.arange(len(top.endpoints)),
+        "pool": np.unique(top.caller[role[top.callee] == "db"]),
         "certificate": top.of("entry", "app"),
         **{role: top.of(role) for role in ("cache", "queue", "db", "external")},
     }

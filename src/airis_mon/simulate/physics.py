@@ -13,13 +13,13 @@ import numpy as np
 
 from airis_mon.simulate.dice import Floats
 from airis_mon.simulate.faults import Effects
-from airis_mon.simulate.topology import Topology
+from airis_mon.simulate.topology import PEAK_FACTOR, Topology
 
 FULL = 0.98
 """Utilisation is cut off here; what goes beyond is refused."""
 HIT_RATIO = 0.9
-QUEUE_SPEED = 2.0
-"""How much faster consumers can fetch than peak arrivals."""
+QUEUE_SPEED, PATIENCE = 1.6, 2.5
+"""Consumers can fetch so much faster than peak arrivals, until they are so much slower than when idle."""
 LONGEST_LAG_S = 90.0
 POOL_WORKERS = 16.0
 PASSES = 2
@@ -42,6 +42,8 @@ class Flow:
     load: Floats  # (time, service) requests/s that arrive
     latency: Floats  # (time, service) s, calls included
     errors: Floats  # (time, service) 0..1
+    user_latency: Floats  # (time, endpoint) s, as users see it
+    user_errors: Floats  # (time, endpoint)
     share: Floats  # (time, replica) of its service's load
     cpu: Floats  # (time, replica) cores
     replica_latency: Floats  # (time, replica) s, without calls
@@ -50,6 +52,7 @@ class Flow:
     call_errors: Floats  # (time, edge) as the client sees one attempt
     depth: Floats  # (time, service) waiting in a queue
     served: Floats  # (time, service) fetched from a queue, 1/s
+    age: Floats  # (time, service) s that the oldest has waited in a queue
     pool: Floats  # (time, service) share of connections in use, may pass 1
     hits: Floats  # (time, service) of a cache, 0..1
 
@@ -58,12 +61,15 @@ class Flow:
 class _Up:
     """What comes up the graph."""
 
+    own: Floats
     latency: Floats
     errors: Floats
     call_latency: Floats
     call_errors: Floats
     attempts: Floats
     pool: Floats
+    user_latency: Floats
+    user_errors: Floats
 
 
 class Physics:
@@ -80,7 +86,7 @@ class Physics:
         self._longest = int(np.ceil(LONGEST_LAG_S / step_s))
         roles = np.array(topology.roles)
         self._stores = np.isin(roles[topology.callee], ("db", "cache"))
-        peak = topology.demand @ topology.visits * 1.7
+        peak = topology.demand @ topology.visits * PEAK_FACTOR
         self._fetch = np.where(roles == "queue", QUEUE_SPEED * peak, np.inf)
         fan = np.bincount(topology.caller[topology.is_async], minlength=size)
         self._per_call = np.where(topology.is_async, 1 / np.maximum(fan, 1)[topology.caller], topology.per_call)
@@ -89,18 +95,18 @@ class Physics:
     def advance(self, demand: Floats, active: Floats, x: Effects, state: State) -> tuple[Flow, State]:
         """One block. demand: (time, endpoint); active: (time, replica) 1 where the autoscaler runs it."""
         users = demand * (1 + x.surge)
-        attempts = np.ones((len(x.t), len(self._top.caller)))
+        attempts, vigour = np.ones((len(x.t), len(self._top.caller))), np.ones((len(x.t), len(self._top.names)))
         for _ in range(PASSES):
-            load, calls, depth, served = self._down(users, attempts, x, state.backlog)
+            load, calls, depth, served = self._down(users, attempts, vigour * (1 - x.stall), state.backlog, x)
             share, cpu, latency, errors = self._serve(load, active, x)
             own = np.add.reduceat(share * latency, self._first, axis=1)
             own_errors = np.minimum(np.add.reduceat(share * errors, self._first, axis=1), 1)
-            up = self._up(own, own_errors, calls, x, state)
-            attempts = up.attempts
+            up = self._up(own, own_errors, load, x, state)
+            attempts, vigour = up.attempts, self._vigour(up)
         hits = HIT_RATIO * (1 - np.minimum(x.misses, 1))
         flow = Flow(
-            users, load, up.latency, up.errors, share, cpu, latency, calls, up.call_latency, up.call_errors, depth,
-            served, up.pool, hits,
+            users, load, up.latency, up.errors, up.user_latency, up.user_errors, share, cpu, latency,
+            calls, up.call_latency, up.call_errors, depth, served, depth / np.maximum(served, 0.1), up.pool, hits,
         )  # fmt: skip
         tails = [np.concatenate([a, b])[-self._longest :] for a, b in self._lagging(state, up)]
         return flow, State(depth[-1], tails[0], tails[1])
@@ -111,7 +117,7 @@ class Physics:
         return [(state.calls, felt[-n:]), (state.failed, up.call_errors[-n:])]
 
     def _down(
-        self, users: Floats, attempts: Floats, x: Effects, backlog: Floats
+        self, users: Floats, attempts: Floats, vigour: Floats, backlog: Floats, x: Effects
     ) -> tuple[Floats, Floats, Floats, Floats]:
         """Requests from the users down to the stores; queues hand on what their consumers fetch."""
         top = self._top
@@ -124,7 +130,7 @@ class Physics:
             if i:
                 load[:, i] = calls[:, self._in[i]].sum(axis=1)
             if np.isfinite(self._fetch[i]):
-                depth[:, i], served[:, i] = self._queue(load[:, i], x.stall[:, i], self._fetch[i], backlog[i])
+                depth[:, i], served[:, i] = self._queue(load[:, i], self._fetch[i] * vigour[:, i], backlog[i])
             out = top.caller == i
             passed = served[:, i] if np.isfinite(self._fetch[i]) else load[:, i]
             if out.any():
@@ -138,9 +144,17 @@ class Physics:
         missed = (1 - HIT_RATIO * (1 - np.minimum(x.misses[:, cache], 1))) / (1 - HIT_RATIO)
         return np.where(cache >= 0, 1 + 0.4 * (missed - 1), 1.0)
 
-    def _queue(self, arriving: Floats, stall: Floats, speed: float, backlog: float) -> tuple[Floats, Floats]:
+    def _vigour(self, up: _Up) -> Floats:
+        """(time, service): the share of its speed at which a queue is fetched from by consumers in such a state."""
+        top, found = self._top, np.ones_like(up.latency)
+        for e in np.flatnonzero(top.is_async):
+            consumer = top.callee[e]
+            pace = PATIENCE * top.idle_s[consumer] / up.latency[:, consumer] * (1 - up.errors[:, consumer])
+            found[:, top.caller[e]] = np.minimum(found[:, top.caller[e]], pace)
+        return found
+
+    def _queue(self, arriving: Floats, fetch: Floats, backlog: float) -> tuple[Floats, Floats]:
         """Depth, and what is fetched per second."""
-        fetch = speed * (1 - np.minimum(stall, 1))
         walk = backlog + np.cumsum((arriving - fetch) * self._step_s)
         depth = walk - np.minimum(np.minimum.accumulate(walk), 0)
         before = np.concatenate([[backlog], depth[:-1]])
@@ -163,27 +177,30 @@ class Physics:
         cpu = (np.minimum(rate * work, top.capacity * room) * top.cores + 0.02) * (1 - x.down)
         return share, cpu + x.hog, latency, errors
 
-    def _up(self, own: Floats, own_errors: Floats, calls: Floats, x: Effects, state: State) -> _Up:
+    def _up(self, own: Floats, own_errors: Floats, load: Floats, x: Effects, state: State) -> _Up:
         """Latency and errors from the stores up to the users."""
-        edges = np.zeros_like(calls)
-        up = _Up(own.copy(), own_errors.copy(), edges, edges.copy(), np.ones_like(calls), np.zeros_like(own))
+        top = self._top
+        edges, users = np.zeros((len(own), len(top.caller))), np.zeros((len(own), len(top.endpoints)))
+        calls = (edges, edges.copy(), np.ones_like(edges))
+        up = _Up(own, own.copy(), own_errors.copy(), *calls, np.zeros_like(own), users, users.copy())
         for i in range(len(self._top.names) - 1, -1, -1):
             if len(self._out[i]):
-                self._call(i, up, calls, x)
+                self._call(i, up, load, x)
                 self._answer(i, up, state)
         for e in np.flatnonzero(self._top.is_async):
             up.call_latency[:, e] = self._top.gap_s[e] + up.latency[:, self._top.callee[e]]
             up.call_errors[:, e] = up.errors[:, self._top.callee[e]]
         return up
 
-    def _call(self, i: int, up: _Up, calls: Floats, x: Effects) -> None:
+    def _call(self, i: int, up: _Up, load: Floats, x: Effects) -> None:
         """What a service's calls cost: network, pool, callee, timeouts, a breaker, further attempts."""
         top, out = self._top, self._out[i]
         callee, limit = top.callee[out], top.timeout_s[out]
         raw = top.gap_s[out] + x.delay[:, out] + up.latency[:, callee]
         to_store = self._stores[out]
         size = top.pool_size[i] * (1 - np.minimum(x.pool[:, i], 0.97))
-        up.pool[:, i] = used = (calls[:, out] * np.minimum(raw, limit) * to_store).sum(axis=1) / size
+        held = (self._per_call[out] * np.minimum(raw, limit) * to_store).sum(axis=1) + up.own[:, i]
+        up.pool[:, i] = used = load[:, i] * held / size
         raw += (raw * to_store) * _waiting(used, POOL_WORKERS)[:, None]
         late = 1 / (1 + (limit / raw) ** 4)
         refused = np.maximum(0, 1 - FULL / np.maximum(used, FULL))[:, None] * to_store
@@ -202,10 +219,20 @@ class Physics:
         felt = np.concatenate([state.calls[:, out], up.call_latency[:, out] * up.attempts[:, out]])
         failed = np.concatenate([state.failed[:, out], up.call_errors[:, out]])
         column = np.arange(len(out))
-        cost = self._per_call[out] * felt[at, column]
-        up.latency[:, i] += cost.max(axis=1) if top.is_parallel[i] else cost.sum(axis=1)
-        lost = failed[at, column] ** (1 + top.retries[out]) * top.spread[out] * np.minimum(self._per_call[out], 1)
-        up.errors[:, i] = 1 - (1 - up.errors[:, i]) * np.prod(1 - lost, axis=1)
+        felt, failed = felt[at, column], failed[at, column] ** (1 + top.retries[out]) * top.spread[out]
+        if i:
+            up.latency[:, i], up.errors[:, i] = self._joined(i, up, self._per_call[out], felt, failed)
+            return
+        for k, per_user in enumerate(top.calls[:, out]):
+            up.user_latency[:, k], up.user_errors[:, k] = self._joined(0, up, per_user, felt, failed)
+        weight = top.demand / top.demand.sum()
+        up.latency[:, 0], up.errors[:, 0] = (up.user_latency * weight).sum(1), (up.user_errors * weight).sum(1)
+
+    def _joined(self, i: int, up: _Up, per_call: Floats, felt: Floats, failed: Floats) -> tuple[Floats, Floats]:
+        """(time,) latency and errors of a service with so many calls per request, each felt and failing like this."""
+        cost = per_call * felt
+        latency = up.latency[:, i] + (cost.max(axis=1) if self._top.is_parallel[i] else cost.sum(axis=1))
+        return latency, 1 - (1 - up.errors[:, i]) * np.prod(1 - failed * np.minimum(per_call, 1), axis=1)
 
 
 def _waiting(busy: Floats, workers: Floats | float) -> Floats:

@@ -18,13 +18,13 @@ from airis_mon.simulate.settings import Settings
 from airis_mon.simulate.topology import Topology
 
 CASES, CONTROLS = 20, 7
-SECOND_ODDS = 0.1
-"""Of a case with a fault: another, independent one begins within five minutes."""
+SECOND_ODDS = 0.11
+"""Of a case with a fault: another begins within five minutes, unless it would befall the same."""
 FAULTS_PER_CYCLE = (CASES - CONTROLS) * (1 + SECOND_ODDS)
 INNOCENT = 10
-AMPLITUDE_SIGMA = 0.9
+AMPLITUDE_MEDIAN, AMPLITUDE_SIGMA = 1.8, 0.9
 LONGEST_MS = 90 * MINUTE
-HARMLESS_PER_DAY = {"cpu_spike": 20.0, "memory_bump": 12.0, "thread_burst": 12.0, "batch_job": 6.0}
+HARMLESS_PER_DAY = {"cpu_spike": 60.0, "memory_bump": 36.0, "thread_burst": 36.0, "batch_job": 12.0}
 TITLES = {
     "deploy": "Roll out {entity} {version}",
     "config": "Change limits of {entity}",
@@ -144,20 +144,18 @@ class Plan:
             faults.append(self._fault(f"{name}-a", at, rng))
             if rng.random() < SECOND_ODDS:
                 later = at + round(rng.uniform(0, min(5 * MINUTE, 0.1 * self.slot_ms)))
-                faults.append(self._fault(f"{name}-b", later, rng, faults[0].entity))
+                second = self._fault(f"{name}-b", later, rng)
+                faults += [second] if second.entity != faults[0].entity else []
         return Case(name, start, start + self.slot_ms, at, tuple(faults))
 
-    def _fault(self, name: str, at: int, rng: Generator, other_than: str = "") -> Fault:
+    def _fault(self, name: str, at: int, rng: Generator) -> Fault:
         """A fault that strikes at `at`: a sudden one begins then, one with a lead reaches its limit then."""
-        while True:
-            kind = self._kinds[int(rng.integers(len(self._kinds)))]
-            made = self._befall(name, kind, KINDS[kind], at, rng)
-            if made.entity != other_than:
-                return made
+        kind = self._kinds[int(rng.integers(len(self._kinds)))]
+        return self._befall(name, kind, KINDS[kind], at, rng)
 
     def _befall(self, name: str, kind: str, what: Kind, at: int, rng: Generator) -> Fault:
         entity, number, scope, replicas = self._victim(what, rng)
-        amplitude = self._settings.amplitude * float(rng.lognormal(0, AMPLITUDE_SIGMA))
+        amplitude = self._settings.amplitude * float(rng.lognormal(np.log(AMPLITUDE_MEDIAN), AMPLITUDE_SIGMA))
         room = 0.4 * self.slot_ms - FALL_MS
         length = min(room, LONGEST_MS, float(rng.lognormal(np.log(25), 0.5)) * MINUTE)
         ramp = min(rng.uniform(*what.ramp_ms), 0.3 * length)
@@ -242,7 +240,7 @@ class Plan:
                         begin,
                         10_000,
                         begin + length,
-                        float(rng.lognormal(0, 0.7)),
+                        float(rng.lognormal(0.2, 0.9)),
                     )
                 )
         return made

@@ -78,6 +78,11 @@ class Settings:
         return (self.end_ms - self.start_ms) // self.step_ms
 
 
+def check_seed(seed: int) -> None:
+    """Raises InputError for a seed that is none."""
+    _need(0 <= seed < 2**63, "seed", str(seed), "must be at least 0 and below 2^63; any such number is a world")
+
+
 def _between(field: str, value: float, low: float, high: float, reason: str) -> None:
     limit = f"must be at least {low:g} and at most {high:g}"
     _need(low <= value <= high, field, f"{value:g}", f"{limit}: {reason}")

@@ -44,8 +44,10 @@ class Topology:
     calls: Floats  # (endpoint, edge) calls per request of a user
     is_parallel: NDArray[np.bool_]  # (service,) calls its callees at once, not in turn
     own_s: Floats  # (service,) latency of its own when idle
+    idle_s: Floats  # (service,) the same with its calls
     base_errors: Floats  # (service,) error probability of its own on a good day
-    pool_size: Floats  # (service,) connections to its stores
+    unsteady: Floats  # (service,) how far its latency wanders, of itself
+    pool_size: Floats  # (service,) connections to its stores; a request holds one while it works
     workers: Floats  # (service,) per replica
     service: Ints  # (replica,) sorted
     host: Ints  # (replica,)
@@ -185,7 +187,7 @@ def _furnish(names: tuple[str, ...], roles: tuple[str, ...], caller: Ints, calle
     first = np.r_[True, service[1:] != service[:-1]]
     rank = np.arange(len(service)) - np.maximum.accumulate(np.where(first, np.arange(len(service)), 0))
     hosts = max(4, round(len(service) / 5))
-    busy = rng.uniform(0.25, 0.62, size)
+    busy, spare = rng.uniform(0.25, 0.62, size), rng.uniform(0.15, 0.4, size)
     capacity = (load * PEAK_FACTOR / replicas / busy)[service]
     scaled = (rank >= 2) & np.isin(role, ("app",))[service] & (rng.random(size) < 0.5)[service]
     return Topology(
@@ -196,9 +198,9 @@ def _furnish(names: tuple[str, ...], roles: tuple[str, ...], caller: Ints, calle
         per_call=per_call,
         gap_s=rng.uniform(0.0004, 0.002, edges),
         timeout_s=np.maximum(0.25, nominal[callee] * rng.uniform(6, 20, edges)),
-        retries=rng.choice([0, 1, 2], edges, p=[0.4, 0.4, 0.2]),
+        retries=rng.choice([0, 1, 2], edges, p=[0.55, 0.35, 0.1]),
         lag_s=np.where(rng.random(edges) < 0.6, 0.0, np.minimum(rng.exponential(30, edges), 90)),
-        spread=rng.uniform(0.3, 1.0, edges),
+        spread=rng.uniform(0.5, 1.0, edges),
         is_async=is_async,
         cache_of=_caches(role, caller, callee),
         endpoints=tuple(f"/{word}" for word in ("browse", "search", "buy", "account", "upload")[:endpoints]),
@@ -208,8 +210,10 @@ def _furnish(names: tuple[str, ...], roles: tuple[str, ...], caller: Ints, calle
         calls=calls,
         is_parallel=rng.random(size) < 0.4,
         own_s=own_s,
-        base_errors=rng.lognormal(-8, 0.8, size),
-        pool_size=np.ceil(np.maximum(4, load * PEAK_FACTOR * nominal * 3)),
+        idle_s=nominal,
+        base_errors=rng.lognormal(-8, 1.0, size),
+        unsteady=rng.lognormal(-2.2, 0.9, size),
+        pool_size=np.maximum(1, load * PEAK_FACTOR * _holding(own_s, role, caller, callee, per_call) / spare),
         workers=rng.choice([4.0, 8.0, 16.0], size),
         service=service,
         host=_placed(service, rank, hosts, rng),
@@ -246,6 +250,12 @@ def _nominal(own_s: Floats, caller: Ints, callee: Ints, per_call: Floats, is_asy
         if not is_async[e]:
             total[caller[e]] += per_call[e] * total[callee[e]]
     return total
+
+
+def _holding(own_s: Floats, role: NDArray[np.str_], caller: Ints, callee: Ints, per_call: Floats) -> Floats:
+    """(service,) s that a request holds a connection: while it works and while its stores do."""
+    stored = np.where(np.isin(role[callee], ("db", "cache")), per_call * own_s[callee], 0)
+    return np.asarray(own_s + np.bincount(caller, stored, minlength=len(own_s)))
 
 
 def _caches(role: NDArray[np.str_], caller: Ints, callee: Ints) -> Ints:

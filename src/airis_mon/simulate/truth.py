@@ -14,7 +14,6 @@ import numpy as np
 from airis_mon.simulate.dice import MINUTE, Floats, Times
 from airis_mon.simulate.faults import Fault
 from airis_mon.simulate.kinds import KINDS
-from airis_mon.simulate.physics import Flow
 from airis_mon.simulate.plan import Case
 from airis_mon.simulate.world import World
 
@@ -84,11 +83,13 @@ def judge(world: World, case: Case, fault: Fault) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """(time, service) of one twin."""
+    """One twin over time."""
 
-    latency: Floats
-    errors: Floats
-    age: Floats
+    latency: Floats  # (time, service)
+    errors: Floats  # (time, service)
+    age: Floats  # (time, service)
+    user_latency: Floats  # (time, endpoint)
+    user_errors: Floats  # (time, endpoint)
 
 
 def _twins(world: World, fault: Fault) -> tuple[Times, _Run, _Run]:
@@ -111,25 +112,23 @@ def _run(world: World, pages: range, faults: list[Fault]) -> _Run:
     return _Run(
         np.concatenate([f.latency for f in flows]),
         np.concatenate([f.errors for f in flows]),
-        np.concatenate([_age(f) for f in flows]),
+        np.concatenate([f.age for f in flows]),
+        np.concatenate([f.user_latency for f in flows]),
+        np.concatenate([f.user_errors for f in flows]),
     )
 
 
-def _age(flow: Flow) -> Floats:
-    return np.asarray(flow.depth / np.maximum(flow.served, 0.1))
-
-
 def _indicators(world: World, t: Times, real: _Run, twin: _Run) -> Iterator[Indicator]:
-    door, step = 0, world.settings.step_ms
-    name = world.topology.names[door]
-    ratio = real.latency[:, door] / twin.latency[:, door]
-    worse = real.errors[:, door] - twin.errors[:, door]
-    measures = [(f"latency of {name}", ratio, USER_LATENCY), (f"errors of {name}", worse, USER_ERRORS)]
+    measures = []
+    for k, name in enumerate(world.topology.endpoints):
+        ratio = real.user_latency[:, k] / twin.user_latency[:, k]
+        worse = real.user_errors[:, k] - twin.user_errors[:, k]
+        measures += [(f"latency of {name}", ratio, USER_LATENCY), (f"errors of {name}", worse, USER_ERRORS)]
     for queue in world.topology.of("queue").tolist():
         late = real.age[:, queue] - twin.age[:, queue]
         measures.append((f"age of {world.topology.names[queue]}", late, USER_AGE_S))
     for what, values, line in measures:
-        at = _since(values > line, step)
+        at = _since(values > line, world.settings.step_ms)
         if at >= 0:
             yield Indicator(what, int(t[at]), round(float(values.max()), 4))
 

@@ -17,7 +17,7 @@ from airis_mon.simulate.load import demand, season
 from airis_mon.simulate.metrics import Exporter, Layout, traits
 from airis_mon.simulate.physics import Flow, Physics, State
 from airis_mon.simulate.plan import TITLES, Change, Plan
-from airis_mon.simulate.settings import Settings
+from airis_mon.simulate.settings import Settings, check_seed
 from airis_mon.simulate.topology import PEAK_FACTOR, Edge, build, published
 
 VERSION = "0"
@@ -28,6 +28,8 @@ SCALE_DELAY_MS = 5 * MINUTE
 DRIFT_MS = 7 * MINUTE
 DRIFT = 0.6
 """Noise with memory beside that without."""
+BURST = 1.6
+"""Failures of good days: the logarithm of their rate wanders so far."""
 KEEP_EVERY = 24
 
 
@@ -50,8 +52,9 @@ class World:
     version = VERSION
 
     def __init__(self, settings: Settings, seed: int) -> None:
+        check_seed(seed)
         self.settings = settings
-        self.dice = Dice(seed)
+        self.dice = Dice(seed, f"{settings.topology} {settings.services}")
         self.topology = build(settings.topology, settings.services, self.dice)
         self.edges: tuple[Edge, ...] = published(self.topology, settings.edges_wrong, self.dice)
         self.plan = Plan(settings, self.topology, self.dice)
@@ -62,6 +65,7 @@ class World:
         self.settled = self._settled()
         start = _Carry(self.settled, np.zeros(self.layout.counters), self.layout.labels)
         self._kept: dict[int, _Carry] = {0: start}
+        self._made: tuple[int, list[Block]] = (-1, [])
 
     @property
     def layout(self) -> Layout:
@@ -105,14 +109,25 @@ class World:
         harmless = self.plan.harmless(int(t[0]), int(t[-1]) + 1)
         x = effects([*faults, *harmless], self.topology, t, self.settings.step_ms)
         users = demand(self.topology, self.dice, t, self.settings.noise)
+        self._trouble(t, x)
         flow, state = self.physics.advance(users, self._active(t), x, state)
         return flow, x, state
+
+    def _trouble(self, t: Times, x: Effects) -> None:
+        """What no day is without: some services are unsteady, and their requests fail in bursts. In both twins."""
+        top, level = self.topology, self.settings.noise
+        waits = self.dice.smooth("unsteady", t, MINUTE, len(top.names)) * level
+        fails = self.dice.smooth("failing", t, 2 * MINUTE, len(top.names)) * level
+        x.wait[:] += (top.unsteady * np.maximum(waits, 0) ** 2)[:, top.service]
+        x.errors[:] += (top.base_errors * np.expm1(np.maximum(BURST * fails, 0)))[:, top.service]
 
     def _settled(self) -> State:
         """The state of a quiet world."""
         return self.happen(0, (), self.physics.start)[2]
 
     def _page(self, n: int) -> list[Block]:
+        if self._made[0] == n:
+            return self._made[1]
         at = max(k for k in self._kept if k <= n)
         carry = self._kept[at]
         for page in range(at, n):
@@ -120,6 +135,7 @@ class World:
             self._keep(page + 1, carry)
         blocks, carry = self._make(n, carry)
         self._keep(n + 1, carry)
+        self._made = (n, blocks)
         return blocks
 
     def _keep(self, page: int, carry: _Carry) -> None:
