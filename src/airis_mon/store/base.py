@@ -66,7 +66,7 @@ class SeriesStore(Protocol):
         """Ends all connections."""
 
     def warm(self, catalogue: Catalogue, batch: Batch) -> None:
-        """Makes the first write as fast as later ones, on a batch that is not kept."""
+        """Makes the first write and query as fast as later ones, on a batch that is not kept."""
 
     def ping(self) -> None:
         """Raises StoreBusy when the engine does not answer."""

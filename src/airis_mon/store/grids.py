@@ -24,13 +24,13 @@ from airis_mon.store.connection import ClientPool
 from airis_mon.store.decimals import BITS
 from airis_mon.store.native import Array, read
 from airis_mon.store.pieces import collapse
-from airis_mon.store.selectors import EARLIEST, LATEST, within
+from airis_mon.store.selectors import EARLIEST, LATEST, Within, within
 from airis_mon.store.slopes import SLOPES, slopes
 
-CELLS = 4_000_000
+CELLS = 2_000_000
 """So many cells one query answers at most, unless a single series has more; they take 9 bytes each, twice."""
-SAMPLES = 4_000_000
-"""So many samples one query reads at most: 100 MB here, and about as much in the engine."""
+SAMPLES, ALONE = 2_000_000, 11_000_000
+"""So many samples one query reads at most, and of a single series; they take 24 bytes each, up to three times."""
 SERIES = 20_000
 """Of so many series one query reads at most: a day of each is read within a second."""
 INTERVAL_MS = 10_000
@@ -69,7 +69,7 @@ _VALUES = {
 _FROM = "FROM samples PREWHERE ts BETWEEN {low} AND {high} WHERE tenant = {{tenant:String}} AND {within}"
 _AGGREGATE = f"SELECT fp, timeSeries{{aggregate}}({{grid}})(ts, {{value}}) {_FROM} AND {{real}} GROUP BY fp"
 _SAMPLES = f"""SELECT fp, toUnixTimestamp64Milli(ts) AS t, value {_FROM} AND NOT {_IS_MARKER}
-    ORDER BY tenant, metric, samples.fp, ts LIMIT {SAMPLES + 1}"""
+    ORDER BY {{order}} LIMIT {{limit}}"""
 
 
 class _TooMuch(Exception):
@@ -124,7 +124,7 @@ class Grids:
         if not len(fps) or window <= 0 or not known.count:
             return _empty(0, steps.count)
         asked = _Asked(function, known, window, args, time.monotonic() + timeout_s, check)
-        fps, size = sorted(set(fps)), asked.series_at_once
+        fps, size = list(dict.fromkeys(sorted(fps))), asked.series_at_once  # they come in order: no set
         parts = (part for at in range(0, len(fps), size) for part in self._parts(asked, fps[at : at + size]))
         return _gathered(parts, len(fps), steps.count, slice(first, first + known.count))
 
@@ -148,10 +148,13 @@ class Grids:
         """The rows that have a value, by fingerprint."""
         rows = within(fps, self._known(), may_widen=True)
         compute = _of_samples if asked.function in SLOPES else _of_aggregate
-        sql = _sql(_SAMPLES if asked.function in SLOPES else _AGGREGATE, asked, rows.sql)
+        limit = SAMPLES if len(fps) > 1 else ALONE
+        sql = _sql(_SAMPLES if asked.function in SLOPES else _AGGREGATE, asked, rows, limit)
         columns = self._read(sql, rows.parameters | {"tenant": self._tenant}, asked)
         if not columns or not len(columns[0]):
             return _empty(0, asked.steps.count)
+        if len(columns[0]) > limit:
+            raise _TooMuch
         grid = compute(asked, columns)
         keep = grid.has.any(axis=1)
         if not rows.is_exact:
@@ -185,15 +188,17 @@ def _known(steps: Steps) -> tuple[int, Steps]:
     return first, Steps(steps.start + first * steps.step, steps.step, max(count, 0))
 
 
-def _sql(template: str, asked: _Asked, condition: str) -> str:
+def _sql(template: str, asked: _Asked, rows: Within, limit: int) -> str:
     start, end = asked.steps.start, asked.steps.end
     return template.format(
         aggregate=_AGGREGATES.get(asked.function),
         grid=f"{_time(start)}, {_time(end)}, {_seconds(asked.steps.step)}, {_seconds(asked.window)}",
         value=_VALUES.get(asked.function, "value"),
-        within=condition,
+        within=rows.sql,
+        order=rows.order,
         low=_time(max(start - asked.window + 1, EARLIEST)),
         high=_time(end),
+        limit=limit + 1,
         real="1" if asked.function in _INSTANT else f"NOT {_IS_MARKER}",
     )
 
@@ -207,8 +212,6 @@ def _seconds(ms: int) -> str:
 
 
 def _of_samples(asked: _Asked, columns: list[Array]) -> Grid:
-    if len(columns[0]) > SAMPLES:
-        raise _TooMuch
     return slopes(asked.function, collapse(columns), asked.steps, asked.window, asked.args)
 
 

@@ -62,6 +62,14 @@ class Within:
     parameters: dict[str, Any]
     is_exact: bool = True
 
+    @property
+    def order(self) -> str:
+        """Series after series, in the table's own order, so that the engine merges its parts instead of sorting.
+
+        Comparing texts doubles the time of that: they are left out where there is one metric.
+        """
+        return "samples.fp, ts" if len(self.parameters.get("metrics", ())) == 1 else "tenant, metric, samples.fp, ts"
+
 
 def within(fps: Sequence[int] | None, known: Catalogue | None, *, may_widen: bool = False) -> Within:
     """The rows of some series, None = all.
@@ -70,7 +78,7 @@ def within(fps: Sequence[int] | None, known: Catalogue | None, *, may_widen: boo
     condition that `may_widen` names the first and the last fingerprint instead of each, which costs microseconds,
     when there are few others between them.
     """
-    found = [] if fps is None or known is None else [known.find(int(fp)) for fp in fps]
+    found = [] if fps is None or known is None else list(map(known.find, fps))
     sids = [sid for sid in found if sid is not None]
     if fps is None or known is None or not sids or len(sids) < len(found):
         return Within(one_of(fps), {})

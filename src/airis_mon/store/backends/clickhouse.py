@@ -27,6 +27,7 @@ from airis_mon.store.pieces import collapse, pieces
 from airis_mon.store.rollups import Rollup, Rollups
 from airis_mon.store.selectors import EARLIEST, LATEST, condition, one_of, span, within
 from airis_mon.store.seriestable import COLUMNS, SeriesTable
+from airis_mon.store.slopes import slopes
 
 MAX_DAYS = 10_000
 """The longest retention: ClickHouse computes a row's end of life in 32 bits of seconds, which end in 2106."""
@@ -36,11 +37,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SAMPLE = ("tenant", "metric", "fp", "ts", "mantissa", "exponent")
 _FACT = ("value", "score", "onset", "level", "expected", "lower", "upper")
 _ANOMALY = ("tenant", "fp", "signal", "ts", "labels", *_FACT, "feature")
-# The order is the table's, so that the engine merges its parts instead of sorting.
 _SELECT_SAMPLES = """SELECT fp, toUnixTimestamp64Milli(ts) AS t, value FROM samples
     WHERE {within} AND tenant = {{tenant:String}} AND ts BETWEEN
         fromUnixTimestamp64Milli({{start:Int64}}, 'UTC') AND fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
-    ORDER BY tenant, metric, samples.fp, ts {tail}"""
+    ORDER BY {order} {tail}"""
 # `s.`: without it the alias `t` or `value` would be taken for the column.
 _SELECT_LAST = """SELECT fp, toUnixTimestamp64Milli(max(s.ts)) AS t, argMax(s.value, s.ts) AS value FROM samples AS s
     WHERE {within} AND tenant = {{tenant:String}} AND ts BETWEEN
@@ -135,11 +135,13 @@ class ClickHouse:
             self._lock.release()
 
     def warm(self, catalogue: Catalogue, batch: Batch) -> None:
-        """Compiles or loads the kernels of writing on a batch that is not kept."""
+        """Compiles or loads the kernels of writing, and of a rate, on a batch that is not kept."""
         with self._writing:
             order, self._order = self._order, SeriesOrder()
             self._encode(catalogue, batch)
             self._order = order
+        samples = collapse([catalogue.fp[batch.sid], batch.t, batch.value])
+        slopes("rate", samples, Steps.at(int(batch.t[0])), 1, ())
 
     def ping(self) -> None:
         """Raises StoreBusy when the engine does not answer."""
@@ -289,7 +291,9 @@ class ClickHouse:
 
     def _select(self, sql: str, fps: Sequence[int] | None, start: int, end: int, tail: str = "") -> list[Any]:
         rows = within(fps, self._ordered)
-        return self._numbers(sql.format(within=rows.sql, tail=tail), rows.parameters | span(start, end))
+        return self._numbers(
+            sql.format(within=rows.sql, order=rows.order, tail=tail), rows.parameters | span(start, end)
+        )
 
     def _numbers(self, sql: str, parameters: dict[str, Any]) -> list[Any]:
         with self._clients.client() as client:
