@@ -227,6 +227,14 @@ def test_any_samples_steps_and_window_give_what_prometheus_gives(open_store: Ope
     holds()
 
 
+def test_the_mean_of_huge_values_is_finite_and_of_infinite_ones_is_not(open_store: Open) -> None:
+    huge = [(T + i, v) for i, v in enumerate([1.7e308, 1.7e308, 1.1e308, 1.7e308])]
+    world = World(open_store(), [huge, [(T, math.inf), (T + 1, 1.0)], [(T, 0.1), (T + 1, 0.3)]])
+    grid = world.grid("avg_over_time", Steps.at(T + 9), 10)
+    means = dict(zip(grid.fp.tolist(), grid.value[:, 0].tolist(), strict=True))
+    assert [means[fp] for fp in world.fps] == [pytest.approx(1.55e308), math.inf, 0.2]
+
+
 @both_ways
 def test_series_without_a_value_are_left_out_and_steps_beyond_all_time_are_empty(open_store: Open) -> None:
     world = World(open_store(), [[(T, 1.0)], [(T + DAY, 1.0)]])

@@ -35,6 +35,7 @@ SERIES = 20_000
 """Of so many series one query reads at most: a day of each is read within a second."""
 INTERVAL_MS = 10_000
 """Samples are reckoned to be so far apart; where there are more, the query is asked again in halves."""
+SCALE = 30  # bits
 TIMED_OUT = "query timed out in expression evaluation"
 _TIMEOUT, _MEMORY = 159, 241  # ClickHouse's error codes
 
@@ -62,6 +63,7 @@ FUNCTIONS = SLOPES | _AGGREGATES.keys()
 _IS_MARKER = f"(exponent = {BITS} AND mantissa = {STALE_BITS})"
 # A marker stays what it is, so that it is seen where it is the latest.
 _VALUES = {
+    "avg_over_time": f"value / {1 << SCALE}",  # the sum of huge values is not to be infinite: their mean is not
     "timestamp": f"if({_IS_MARKER}, value, toUnixTimestamp64Milli(ts) / 1000)",
     "changes": "if(value = 0, 0., value)",  # ClickHouse tells -0 from 0
 }
@@ -220,6 +222,8 @@ def _of_aggregate(asked: _Asked, columns: list[Array]) -> Grid:
     has = is_null == 0
     if asked.function in _INSTANT:
         has &= value.view(np.uint64) != STALE_BITS
+    if asked.function == "avg_over_time":
+        value = np.ldexp(value, SCALE)
     found = 1.0 if asked.function == "present_over_time" else value
     return Grid(fp, np.where(has, found, np.nan), has)
 
