@@ -35,16 +35,15 @@ def measure(seeds: Sequence[int] = (1, 2, 3), days: float = 7.0, faults_per_day:
     began, rows = time.process_time(), []
     for topology in TOPOLOGIES:
         for seed in seeds:
-            world = World(
-                Settings(
-                    topology=topology,
-                    services=20 + 10 * (seed % 3),
-                    days=days,
-                    faults_per_day=faults_per_day,
-                    histogram=False,
-                ),
-                seed,
+            asked = Settings(
+                topology=topology,
+                services=20 + 10 * (seed % 3),
+                days=days,
+                faults_per_day=faults_per_day,
+                history_days=min(1.0, days / 4),
+                histogram=False,
             )
+            world = World(asked, seed)
             rows += list(_ranked(world))
     scored = [r for r in rows if r["group"] == "service"]
     return {
@@ -64,7 +63,7 @@ def measure(seeds: Sequence[int] = (1, 2, 3), days: float = 7.0, faults_per_day:
 def _rates(rows: Sequence[dict[str, Any]], rank: str = "rank") -> dict[str, Any]:
     valid = [r for r in rows if r["valid"]]
     if not valid:
-        return {"injected": len(rows), "valid": 0, "ac1": float("nan")}
+        return {"injected": len(rows), "valid": 0, "ac1": None}
     ranks = np.array([r[rank] for r in valid])
     return {
         "injected": len(rows),

@@ -22,7 +22,7 @@ class Kind:
     effect: Effect
     befalls: tuple[str, ...]
     scopes: tuple[str, ...] = ("all",)
-    ramp_ms: tuple[int, int] = (0, 2 * MINUTE)
+    ramp_ms: tuple[int, int] = (0, 8 * MINUTE)
     lead_h: tuple[float, float] = (0, 0)
     change: str = ""  # the kind of its guilty change
 
@@ -233,7 +233,7 @@ KINDS: dict[str, Kind] = {
     "traffic_surge": Kind(traffic_surge, ("load",), ramp_ms=(0, 6 * MINUTE)),
     "clock_jump": Kind(clock_jump, ("host",), ramp_ms=(0, 0)),
     "host_failure": Kind(host_failure, ("host",), ramp_ms=(0, 0)),
-    "gc_thrash": Kind(gc_thrash, APPS, PARTIAL, (0, 8 * MINUTE)),
+    "gc_thrash": Kind(gc_thrash, APPS, PARTIAL, (0, 10 * MINUTE)),
 }
 
 

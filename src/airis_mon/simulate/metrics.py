@@ -217,12 +217,13 @@ class Layout:
 class Exporter:
     """Turns the truth of a block into what is measured: increments of counters, and gauges."""
 
-    def __init__(self, top: Topology, own: Traits, step_s: float, noise: float, *, histogram: bool) -> None:
-        self._top, self._traits, self._step_s, self._noise = top, own, step_s, noise
+    def __init__(self, top: Topology, rng: Generator, step_s: float, noise: float, *, histogram: bool) -> None:
+        self._top, self._traits, self._step_s, self._noise = top, traits(top, rng), step_s, noise
         self._bounds = (*BOUNDS_S, np.inf) if histogram else ()
         self._at = _owners(top)
         self.layout = self._lay_out()
         self._blur = np.concatenate([np.full(len(self._at[m.per]), m.noise) for m in COUNTERS + GAUGES])
+        self._blur *= rng.lognormal(0, 0.6, len(self._blur))  # some are steadier than others
 
     @property
     def blurred(self) -> int:

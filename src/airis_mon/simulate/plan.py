@@ -22,7 +22,7 @@ SECOND_ODDS = 0.11
 """Of a case with a fault: another begins within five minutes, unless it would befall the same."""
 FAULTS_PER_CYCLE = (CASES - CONTROLS) * (1 + SECOND_ODDS)
 INNOCENT = 10
-AMPLITUDE_MEDIAN, AMPLITUDE_SIGMA = 1.8, 0.9
+AMPLITUDE_MEDIAN, AMPLITUDE_SIGMA = 1.5, 0.9
 LONGEST_MS = 90 * MINUTE
 HARMLESS_PER_DAY = {"cpu_spike": 60.0, "memory_bump": 36.0, "thread_burst": 36.0, "batch_job": 12.0}
 TITLES = {
@@ -156,7 +156,7 @@ class Plan:
     def _befall(self, name: str, kind: str, what: Kind, at: int, rng: Generator) -> Fault:
         entity, number, scope, replicas = self._victim(what, rng)
         amplitude = self._settings.amplitude * float(rng.lognormal(np.log(AMPLITUDE_MEDIAN), AMPLITUDE_SIGMA))
-        room = 0.4 * self.slot_ms - FALL_MS
+        room = 0.5 * self.slot_ms - FALL_MS
         length = min(room, LONGEST_MS, float(rng.lognormal(np.log(25), 0.5)) * MINUTE)
         ramp = min(rng.uniform(*what.ramp_ms), 0.3 * length)
         lead = rng.uniform(*what.lead_h) * HOUR

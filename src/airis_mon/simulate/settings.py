@@ -33,7 +33,7 @@ class Settings:
     noise: float = 1.0
     dirt: float = 1.0
     edges_wrong: float = 0.1
-    history_days: float = 1.0
+    history_days: float = 0.0
     histogram: bool = True
     kinds: tuple[str, ...] = tuple(KINDS)
 
@@ -46,7 +46,7 @@ class Settings:
         _between("days", self.days, 1 / 24, 366, "take a longer world in pieces, with start_ms and the same seed")
         _between("step_s", self.step_s, 1, 300, "faults of minutes could not be seen at a longer step")
         _between("start_ms", self.start_ms, 0, 4_102_444_800_000, "the years 1970 to 2100 are known")
-        _between("faults_per_day", self.faults_per_day, 0, 480, "a fault needs two minutes of quiet around it")
+        _between("faults_per_day", self.faults_per_day, 0, 288, "a fault needs minutes to be felt, and some quiet")
         _between("amplitude", self.amplitude, 0.01, 100, "for no faults at all set faults_per_day to 0")
         _between("noise", self.noise, 0, 10, "beyond it nothing else is left")
         _between("dirt", self.dirt, 0, 10, "beyond it nothing else is left")

@@ -212,7 +212,7 @@ def _furnish(names: tuple[str, ...], roles: tuple[str, ...], caller: Ints, calle
         own_s=own_s,
         idle_s=nominal,
         base_errors=rng.lognormal(-8, 1.0, size),
-        unsteady=rng.lognormal(-2.2, 0.9, size),
+        unsteady=rng.lognormal(-1.9, 1.1, size),
         pool_size=np.maximum(1, load * PEAK_FACTOR * _holding(own_s, role, caller, callee, per_call) / spare),
         workers=rng.choice([4.0, 8.0, 16.0], size),
         service=service,

@@ -14,13 +14,13 @@ from airis_mon.simulate.dirt import Block, Dirt, Mask
 from airis_mon.simulate.faults import Effects, Fault
 from airis_mon.simulate.kinds import effects
 from airis_mon.simulate.load import demand, season
-from airis_mon.simulate.metrics import Exporter, Layout, traits
+from airis_mon.simulate.metrics import Exporter, Layout
 from airis_mon.simulate.physics import Flow, Physics, State
 from airis_mon.simulate.plan import TITLES, Change, Plan
 from airis_mon.simulate.settings import Settings, check_seed
 from airis_mon.simulate.topology import PEAK_FACTOR, Edge, build, published
 
-VERSION = "0"
+VERSION = "1"
 """Named in everything that is measured on a world; another number means other worlds from the same seeds."""
 PAGE = 240
 """Steps that are made at once, always the same ones: a shorter block is cut from them."""
@@ -59,8 +59,8 @@ class World:
         self.edges: tuple[Edge, ...] = published(self.topology, settings.edges_wrong, self.dice)
         self.plan = Plan(settings, self.topology, self.dice)
         self.physics = Physics(self.topology, settings.step_s)
-        own = traits(self.topology, self.dice.at("traits"))
-        self._exporter = Exporter(self.topology, own, settings.step_s, settings.noise, histogram=settings.histogram)
+        traits = self.dice.at("traits")
+        self._exporter = Exporter(self.topology, traits, settings.step_s, settings.noise, histogram=settings.histogram)
         self._dirt = Dirt(self.layout, self.dice, settings.dirt)
         self.settled = self._settled()
         start = _Carry(self.settled, np.zeros(self.layout.counters), self.layout.labels)
