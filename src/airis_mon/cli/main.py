@@ -10,7 +10,7 @@ from importlib import import_module
 from airis_mon import __version__
 from airis_mon.errors import AirisError, ConfigError
 
-COMMANDS = ("serve", "query", "detect", "keys", "config")
+COMMANDS = ("serve", "query", "detect", "simulate", "keys", "config")
 """One module of this folder each, with `add_parser(subparsers)` and `run(args) -> int`."""
 
 
