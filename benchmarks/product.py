@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -30,9 +30,11 @@ def product(data: Path, *, core: int | None = None) -> Iterator[servers.Server]:
 
 
 @contextmanager
-def started(data: Path, *, kernels: Path = KERNELS, core: int | None = None) -> Iterator[servers.Server]:
-    """As `product`, whatever its kernels are."""
-    starting = servers.airis_mon(data, env={"NUMBA_CACHE_DIR": str(kernels)})
+def started(
+    data: Path, *, kernels: Path = KERNELS, core: int | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[servers.Server]:
+    """As `product`, whatever its kernels are; `env` holds settings."""
+    starting = servers.airis_mon(data, env={"NUMBA_CACHE_DIR": str(kernels), **(env or {})})
     with starting if core is None else on_core(core, starting) as it:
         yield it
 
