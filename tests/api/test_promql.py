@@ -218,7 +218,7 @@ ASKED = [
     ),
     ("query", "query=1&limit=-1", 'invalid parameter "limit": limit must be non-negative'),
     ("query", "query=nothing(1)", 'invalid parameter "query": parse error: unknown function'),
-    ("query", 'query=up{a=~"("}', 'invalid parameter "query": parse error: illegal regex'),
+    ("query", 'query=up{a=~"("}', 'invalid parameter "query": parse error: pattern'),
     ("query_range", "query=up", 'invalid parameter "start": cannot parse "" to a valid timestamp'),
     ("query_range", "query=up&start=2&end=x", 'invalid parameter "end": cannot parse "x" to a valid timestamp'),
     ("query_range", "query=up&start=2&end=1", 'invalid parameter "end": end timestamp must not be before start time'),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -28,18 +28,24 @@ from airis_mon.query.plan import (
     Subquery,
 )
 from airis_mon.query.ranges import over
-from airis_mon.query.values import Runs, Scalar, Text, Value, Vector, nameless
+from airis_mon.query.size import MOST_CELLS, check_cells
+from airis_mon.query.values import Flags, Runs, Scalar, Text, Value, Vector, nameless
 from airis_mon.series.steps import Steps
 
 Fetched = Mapping[Leaf, Vector | Runs]
 
 
 class Algebra:
-    """Evaluates nodes. fetched: what each leaf of the plan gave; check: raises when the query is to end."""
+    """Evaluates nodes. fetched: what each leaf of the plan gave; check: raises when the query is to end.
 
-    def __init__(self, fetched: Fetched, check: Callable[[], None]) -> None:
+    most: so many numbers are held at once.
+    """
+
+    def __init__(self, fetched: Fetched, check: Callable[[], None], most: int = MOST_CELLS) -> None:
         self._fetched = fetched
         self._check = check
+        self._most = most
+        self._held = 0
 
     def evaluate(self, node: Node, steps: Steps) -> Value:
         """The node's value at each step. Raises QueryError where the values of a step contradict the operation."""
@@ -54,15 +60,15 @@ class Algebra:
             case Over():
                 return self._over(node, steps)
             case Held():
-                return _repeated(self._vector(node.inner, node.steps), steps.count)
+                return self._repeated(self._vector(node.inner, node.steps), steps.count)
             case Absent():
                 return _absent(node, self._vector(node.inner, steps))
             case Call():
-                return call(node.function, [self.evaluate(arg, steps) for arg in node.args], steps)
+                return call(node.function, self._values(node.args, steps), steps)
             case Negate():
                 return negate(self.evaluate(node.inner, steps))
             case Binary():
-                lhs, rhs = self.evaluate(node.lhs, steps), self.evaluate(node.rhs, steps)
+                lhs, rhs = self._values((node.lhs, node.rhs), steps)
                 return binary(node.op, lhs, rhs, node.matching, is_bool=node.is_bool)
             case Aggregate():
                 param = None if node.param is None else self.evaluate(node.param, steps)
@@ -73,11 +79,26 @@ class Algebra:
     def runs(self, source: Samples | Subquery) -> Runs:
         """Samples, or the values of a subquery as samples."""
         if isinstance(source, Subquery):
-            inner = self.evaluate(source.inner, source.inner_steps)
-            return _as_samples(inner, source.inner_steps)
+            self._check_cells(source.inner_steps.count)
+            inner = self._vector(source.inner, source.inner_steps)
+            return _as_samples(inner, source.inner_steps, source.at.end)
         found = self._fetched[source]
         assert isinstance(found, Runs)  # noqa: S101  a Samples leaf gives runs
         return found
+
+    def _values(self, nodes: Sequence[Node], steps: Steps) -> list[Value]:
+        """Of several nodes. Those that are known are held while the others are computed."""
+        found: list[Value] = []
+        before = self._held
+        for node in nodes:
+            found.append(value := self.evaluate(node, steps))
+            self._held += 0 if isinstance(value, Text) else value.value.size
+            self._check_cells(0)
+        self._held = before
+        return found
+
+    def _check_cells(self, more: int) -> None:
+        check_cells(self._held + more, self._most)
 
     def _vector(self, node: Node, steps: Steps) -> Vector:
         value = self.evaluate(node, steps)
@@ -90,25 +111,26 @@ class Algebra:
         return found if node.function in KEEPS_NAME | {"last"} else nameless(found)
 
     def _over(self, node: Over, steps: Steps) -> Vector:
-        args = [self.evaluate(arg, steps) for arg in node.args]
+        args = self._values(node.args, steps)
         ends = np.broadcast_to(node.at.t, steps.count)
-        found = over(node.function, self.runs(node.source), ends, node.source.window, args, steps.t, self._check)
+        runs = self.runs(node.source)
+        self._check_cells(len(runs.labels) * steps.count)
+        found = over(node.function, runs, ends, node.source.window, args, steps.t, self._check)
         return found if node.function in KEEPS_NAME else nameless(found)
 
-
-def _repeated(vector: Vector, count: int) -> Vector:
-    return Vector(vector.labels, np.repeat(vector.value, count, axis=1), np.repeat(vector.has, count, axis=1))
+    def _repeated(self, vector: Vector, count: int) -> Vector:
+        self._check_cells(len(vector) * count)
+        return Vector(vector.labels, np.repeat(vector.value, count, axis=1), np.repeat(vector.has, count, axis=1))
 
 
 def _absent(node: Absent, inner: Vector) -> Vector:
-    has = ~inner.has.any(axis=0, keepdims=True)
+    has = ~np.any(inner.has, axis=0, keepdims=True)
     return Vector([node.labels], np.where(has, 1.0, np.nan), has)
 
 
-def _as_samples(value: Value, steps: Steps) -> Runs:
-    if isinstance(value, Scalar):
-        return Runs([()], np.array([0, steps.count]), steps.t, value.value)
-    assert isinstance(value, Vector)  # noqa: S101  the parser has checked the types
-    bounds = np.concatenate([[0], np.cumsum(value.has.sum(axis=1))])
-    t = np.broadcast_to(steps.t, value.has.shape)[value.has]
-    return Runs(value.labels, bounds, t, value.value[value.has])
+def _as_samples(vector: Vector, steps: Steps, end: int) -> Runs:
+    """The vector's values up to the last moment that was meant."""
+    has: Flags = vector.has & (steps.t <= end)
+    bounds = np.concatenate([[0], np.cumsum(has.sum(axis=1))])
+    t = np.broadcast_to(steps.t, has.shape)[has]
+    return Runs(vector.labels, bounds, t, vector.value[has])

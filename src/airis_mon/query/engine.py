@@ -13,7 +13,9 @@ import numpy as np
 from airis_mon.errors import InputError, QueryCancelled, QueryError, QueryTimeout, TooLarge
 from airis_mon.query.algebra import Algebra
 from airis_mon.query.parse import parse
-from airis_mon.query.plan import Leaf, Node, Planner, Samples, String, Subquery, leaves
+from airis_mon.query.plan import Leaf, Node, Planner, Samples, Select, String, Subquery, leaves
+from airis_mon.query.ranges import over
+from airis_mon.query.size import MOST_CELLS, check_cells
 from airis_mon.query.values import Runs, Value, Vector, empty
 from airis_mon.series.batch import is_stale
 from airis_mon.series.matchers import Matcher
@@ -94,7 +96,7 @@ class Bounds:
 
     steps: int = 11_000
     series: int = 100_000
-    cells: int = 50_000_000
+    cells: int = MOST_CELLS
     lookback_ms: int = LOOKBACK_MS
 
 
@@ -139,7 +141,7 @@ class QueryEngine:
         if range_end is not None and isinstance(node, Samples | Subquery | String):
             kind = "string" if isinstance(node, String) else "range vector"
             raise InputError(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
-        algebra = Algebra(self._fetched(node, deadline), deadline.check)
+        algebra = Algebra(self._fetched(node, deadline), deadline.check, self.bounds.cells)
         if isinstance(node, Samples | Subquery):
             return Answer(steps, algebra.runs(node))
         return Answer(steps, algebra.evaluate(node, steps))
@@ -151,30 +153,42 @@ class QueryEngine:
             if leaf not in found:
                 found[leaf] = got = self._fetch(leaf, deadline)
                 cells += got.value.size
-                self._bound(cells)
+                check_cells(cells, self.bounds.cells)
         return found
 
     def _fetch(self, leaf: Leaf, deadline: Deadline) -> Vector | Runs:
-        start, end = leaf.steps.start - leaf.window + 1, leaf.steps.end
         deadline.check()
         if isinstance(self.source, Computing) and (found := self.source.computed(leaf, deadline.check)) is not None:
             return found
-        rows = self.source.series(leaf.matchers, start, end, self.bounds.series + 1)
+        rows = self.source.series(leaf.matchers, *_span(leaf), self.bounds.series + 1)
         if len(rows) > self.bounds.series:
             raise QueryError(f"the selector means more than {self.bounds.series:,} series; add label conditions to it")
         if isinstance(leaf, Samples):
-            return self._runs(rows, start, end)
-        if not rows:
-            return empty(leaf.steps.count)
-        self._bound(len(rows) * leaf.steps.count)
+            return self._runs(leaf, rows)
+        return self._vector(leaf, rows, deadline) if rows else empty(leaf.steps.count)
+
+    def _vector(self, leaf: Select, rows: Sequence[SeriesRow], deadline: Deadline) -> Vector:
+        check_cells(len(rows) * leaf.steps.count, self.bounds.cells)
         fps = [row.fp for row in rows]
         grid = self.source.grid(fps, leaf.function, leaf.steps, leaf.window, leaf.args, deadline.left_s())
-        labels = {row.fp: row.labels for row in rows}
-        return Vector([labels[fp] for fp in grid.fp.tolist()], grid.value, grid.has)
+        places = np.searchsorted(np.array(fps, np.uint64), grid.fp)
+        rows = [rows[i] for i in places.tolist()]
+        found = Vector([row.labels for row in rows], grid.value, grid.has)
+        return self._averaged(leaf, rows, found, deadline) if leaf.function == "avg_over_time" else found
 
-    def _runs(self, rows: Sequence[SeriesRow], start: int, end: int) -> Runs:
+    def _averaged(self, leaf: Select, rows: Sequence[SeriesRow], found: Vector, deadline: Deadline) -> Vector:
+        """A store divides sums, which may be infinite where the mean is not: such series are computed from samples."""
+        wide = np.flatnonzero(np.isinf(found.value).any(axis=1))
+        if not len(wide):
+            return found
+        runs = self._runs(leaf, [rows[i] for i in wide.tolist()])
+        value = found.value.copy()
+        value[wide] = over(leaf.function, runs, leaf.steps.t, leaf.window, (), leaf.steps.t, deadline.check).value
+        return Vector(found.labels, value, found.has)
+
+    def _runs(self, leaf: Leaf, rows: Sequence[SeriesRow]) -> Runs:
         try:
-            found = self.source.samples([row.fp for row in rows], start, end)
+            found = self.source.samples([row.fp for row in rows], *_span(leaf))
         except TooLarge as error:
             raise QueryError(f"query processing would load too many samples into memory: {error}") from None
         real = ~is_stale(found.value)
@@ -183,9 +197,7 @@ class QueryEngine:
         bounds = np.append(np.searchsorted(fp, fps), len(fp)).astype(np.intp)
         return Runs([row.labels for row in rows], bounds, t, value)
 
-    def _bound(self, cells: int) -> None:
-        if cells > self.bounds.cells:
-            raise QueryError(
-                "query processing would load too many samples into memory in query execution: "
-                f"{cells:,}, at most {self.bounds.cells:,}; ask for fewer series, a shorter time or a larger step"
-            )
+
+def _span(leaf: Leaf) -> tuple[int, int]:
+    """The first and the last moment of a leaf's windows, which are open on the left."""
+    return leaf.steps.start - leaf.window + 1, leaf.steps.end

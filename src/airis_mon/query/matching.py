@@ -37,7 +37,7 @@ def matched(op: str, lhs: Vector, rhs: Vector, matching: Matching, *, is_bool: b
     if not (len(many) and len(one)):
         return empty(lhs.has.shape[1])
     pairs = _paired(many, one, matching)
-    check_cells(len(pairs.many), many.has.shape[1])
+    check_cells(len(pairs.many) * many.has.shape[1])
     has = many.has[pairs.many] & pairs.has[pairs.one]
     name = _naming(matching, is_nameless=is_bool or op in ARITHMETIC, is_bool=is_bool)
     labels = [name(many.labels[m], pairs.labels[o]) for m, o in zip(pairs.many, pairs.one, strict=True)]

@@ -6,6 +6,7 @@ known, and can be fetched, before anything is computed.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,21 +15,23 @@ from datetime import timedelta
 import promql_parser as pp
 
 from airis_mon.errors import InputError, QueryError
+from airis_mon.query.parse import matcher_of
 from airis_mon.series.labels import METRIC, Labels
-from airis_mon.series.matchers import Matcher, check
+from airis_mon.series.matchers import Matcher
 from airis_mon.series.steps import Steps
 
-MOST_DEPTH = 150
-"""So deep may operations stand in each other: each level takes some frames of Python's stack when it is computed."""
 KEEPS_NAME = frozenset({"last_over_time", "first_over_time"})
 """Range functions whose result is one of the samples and keeps its name."""
 _HISTOGRAMS = re.compile(r"histogram_(?!quantile$)")
 _EXPERIMENTAL_AGGREGATES = frozenset({"limitk", "limit_ratio"})
 _AT = re.compile(r"tv_sec: (-?\d+),\s+tv_nsec: (\d+)")
 _MS = timedelta(milliseconds=1)
-# By their text: the parser's own members cannot be keys.
-_OPS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
-_CARDS = {
+_LONGEST = timedelta(microseconds=2**63 // 1000)
+"""Prometheus counts durations in 64 bits of nanoseconds."""
+_FARTHEST = 2**62
+"""Of the times after @, ms: whatever offsets and windows add, they stay in 64 bits."""
+_ANY = pp.parse("x")
+_CARDS = {  # by their text: the parser's own members cannot be keys
     "VectorMatchCardinality.OneToOne": "one-to-one",
     "VectorMatchCardinality.ManyToOne": "many-to-one",
     "VectorMatchCardinality.OneToMany": "one-to-many",
@@ -182,33 +185,31 @@ class Planner:
     interval: int
     pushed: frozenset[str]
 
-    def plan(self, expr: pp.Expr, steps: Steps | None = None, depth: int = 0) -> Node:
-        """The nodes of an expression. Raises QueryError for what is not supported, InputError for a bad pattern."""
+    def plan(self, expr: pp.Expr, steps: Steps | None = None) -> Node:
+        """The nodes of an expression. Raises InputError or QueryError for what is not supported."""
         steps = steps or self.steps
-        if depth > MOST_DEPTH:
-            raise QueryError(f"the expression is nested deeper than {MOST_DEPTH} levels; record parts of it by rules")
         match expr:
             case pp.NumberLiteral():
                 return Number(expr.val)
             case pp.StringLiteral():
                 return String(expr.val)
             case pp.ParenExpr():
-                return self.plan(expr.expr, steps, depth + 1)
+                return self.plan(expr.expr, steps)
             case pp.UnaryExpr():
-                return Negate(self.plan(expr.expr, steps, depth + 1))
+                return Negate(self.plan(expr.expr, steps))
             case pp.VectorSelector():
                 return self._instant(expr, steps, "last")
             case pp.MatrixSelector():
                 at, _ = self._moments(expr.vector_selector, steps)
-                return Samples(_matchers(expr.vector_selector), at, expr.range // _MS)
+                return Samples(_matchers(expr.vector_selector), at, _length(expr, "range"))
             case pp.SubqueryExpr():
-                return self._subquery(expr, steps, depth)
+                return self._subquery(expr, steps)
             case pp.Call():
-                return self._call(expr, steps, depth)
+                return self._call(expr, steps)
             case pp.BinaryExpr():
-                return self._binary(expr, steps, depth)
+                return self._binary(expr, steps)
             case pp.AggregateExpr():
-                return self._aggregate(expr, steps, depth)
+                return self._aggregate(expr, steps)
         raise QueryError(f"unsupported expression: {type(expr).__name__}")
 
     def _instant(self, selector: pp.VectorSelector, steps: Steps, function: str) -> Node:
@@ -218,7 +219,7 @@ class Planner:
 
     def _moments(self, timed: pp.VectorSelector | pp.SubqueryExpr, steps: Steps) -> tuple[Steps, bool]:
         """The moments meant by offset and @, and whether it is one for all steps."""
-        moved = -((timed.offset or timedelta()) // _MS)
+        moved = -_length(timed, "offset")
         if timed.at is None:
             return steps.moved(moved), False
         return Steps.at(self._fixed(timed, timed.at.type)).moved(moved), True
@@ -228,20 +229,26 @@ class Planner:
             return self.steps.start
         if kind == pp.AtModifierType.End:
             return self.end
-        # `.at` of a time before 1970 or after 9999 fails inside the parser's binding; it stands last in the text.
-        seconds, nanos = _AT.findall(repr(timed))[-1]
-        return int(seconds) * 1000 + int(nanos) // 1_000_000
+        bare: pp.Expr = timed
+        if isinstance(timed, pp.SubqueryExpr):  # whose text can be a thousand times longer than what was written
+            bare = pp.transform(timed, lambda node: None if isinstance(node, pp.SubqueryExpr) else _ANY)
+        # `.at.at` fails before 1970 and after 9999; the text has it all, at its end.
+        seconds, nanos = _AT.findall(repr(bare))[-1]
+        t = int(seconds) * 1000 + int(nanos) // 1_000_000
+        if abs(t) >= _FARTHEST:
+            raise InputError(f"parse error: timestamp out of bounds for @ modifier: {t / 1000:f}")
+        return t
 
-    def _subquery(self, expr: pp.SubqueryExpr, steps: Steps, depth: int) -> Subquery:
+    def _subquery(self, expr: pp.SubqueryExpr, steps: Steps) -> Subquery:
         at, _ = self._moments(expr, steps)
-        window = (expr.range or timedelta()) // _MS
-        step = expr.step // _MS if expr.step else self.interval
+        window = _length(expr, "range")
+        step = _length(expr, "step") or self.interval
         # Steps of a subquery lie on multiples of its step; windows are open on the left.
         first = ((at.start - window) // step + 1) * step
         inner_steps = Steps.between(first, max(at.end, first), step)
-        return Subquery(self.plan(expr.expr, inner_steps, depth + 1), inner_steps, at, window)
+        return Subquery(self.plan(expr.expr, inner_steps), inner_steps, at, window)
 
-    def _call(self, expr: pp.Call, steps: Steps, depth: int) -> Node:
+    def _call(self, expr: pp.Call, steps: Steps) -> Node:
         name = expr.func.name
         if expr.func.experimental:
             raise InputError(f'parse error: function "{name}" is experimental in Prometheus and not supported')
@@ -250,30 +257,31 @@ class Planner:
         args = [_unwrapped(arg) for arg in expr.args]
         ranges = [arg for arg in args if isinstance(arg, pp.MatrixSelector | pp.SubqueryExpr)]
         if ranges:
-            others = tuple(self.plan(arg, steps, depth + 1) for arg in args if arg is not ranges[0])
-            node = self._range(name, ranges[0], others, steps, depth)
+            others = tuple([self.plan(arg, steps) for arg in args if arg is not ranges[0]])
+            node = self._range(name, ranges[0], others, steps)
             return Absent(node, _implied(args[0])) if name == "absent_over_time" else node
         if name == "absent":
-            return Absent(self.plan(args[0], steps, depth + 1), _implied(args[0]))
+            return Absent(self.plan(args[0], steps), _implied(args[0]))
         if name == "timestamp" and isinstance(args[0], pp.VectorSelector):
             return self._instant(args[0], steps, "timestamp")
-        return Call(name, tuple(self.plan(arg, steps, depth + 1) for arg in args))
+        return Call(name, tuple([self.plan(arg, steps) for arg in args]))
 
     def _range(
-        self, name: str, source: pp.MatrixSelector | pp.SubqueryExpr, args: tuple[Node, ...], steps: Steps, depth: int
+        self, name: str, source: pp.MatrixSelector | pp.SubqueryExpr, args: tuple[Node, ...], steps: Steps
     ) -> Node:
         function = "present_over_time" if name == "absent_over_time" else name
         if isinstance(source, pp.SubqueryExpr):
             at, is_held = self._moments(source, steps)
-            node = Over(function, self._subquery(source, steps, depth), at, args)
+            node = Over(function, self._subquery(source, steps), at, args)
             return self._held(node, is_held)
         at, is_held = self._moments(source.vector_selector, steps)
-        matchers, window = _matchers(source.vector_selector), source.range // _MS
+        matchers, window = _matchers(source.vector_selector), _length(source, "range")
         # A prediction is made from the moment of evaluation on, whatever moment the window was moved to.
         numbers = tuple(arg.value for arg in args if isinstance(arg, Number))
         if function == "predict_linear" and numbers:
             numbers = (numbers[0] + (steps.start - at.start) / 1000,)
-        if function in self.pushed and len(numbers) == len(args) and not (is_held and args):
+        is_constant = len(numbers) == len(args) and not any(map(math.isnan, numbers))  # NaN is no argument in SQL
+        if function in self.pushed and is_constant and not (is_held and args):
             select = Select(matchers, function, at, window, numbers)
             return Held(select, at) if is_held else select
         return self._held(Over(function, Samples(matchers, at, window), at, args), is_held)
@@ -282,21 +290,21 @@ class Planner:
         """Held, if neither the window nor an argument changes from step to step."""
         return Held(node, node.at) if is_held and not node.args else node
 
-    def _binary(self, expr: pp.BinaryExpr, steps: Steps, depth: int) -> Binary:
+    def _binary(self, expr: pp.BinaryExpr, steps: Steps) -> Binary:
         modifier = expr.modifier
         if modifier and (modifier.fill_values.lhs is not None or modifier.fill_values.rhs is not None):
             raise InputError("parse error: fill modifiers are experimental in Prometheus and not supported")
-        lhs, rhs = self.plan(expr.lhs, steps, depth + 1), self.plan(expr.rhs, steps, depth + 1)
+        lhs, rhs = self.plan(expr.lhs, steps), self.plan(expr.rhs, steps)
         return Binary(str(expr.op), lhs, rhs, _matching(modifier), bool(modifier and modifier.return_bool))
 
-    def _aggregate(self, expr: pp.AggregateExpr, steps: Steps, depth: int) -> Aggregate:
+    def _aggregate(self, expr: pp.AggregateExpr, steps: Steps) -> Aggregate:
         op, modifier = str(expr.op), expr.modifier
         if op in _EXPERIMENTAL_AGGREGATES:
             raise InputError(f'parse error: aggregation "{op}" is experimental in Prometheus and not supported')
         return Aggregate(
             op,
-            self.plan(expr.expr, steps, depth + 1),
-            None if expr.param is None else self.plan(expr.param, steps, depth + 1),
+            self.plan(expr.expr, steps),
+            None if expr.param is None else self.plan(expr.param, steps),
             tuple(modifier.labels) if modifier else (),
             modifier is not None and modifier.type == pp.AggModifierType.Without,
         )
@@ -329,10 +337,7 @@ def _matchers(selector: pp.VectorSelector) -> tuple[Matcher, ...]:
     if selector.matchers.or_matchers:
         raise InputError('parse error: "or" between matchers is not PromQL; use {name=~"a|b"}')
     named = [Matcher(METRIC, "=", selector.name)] if selector.name else []
-    found = (*named, *(Matcher(m.name, _OPS[str(m.op)], m.value) for m in selector.matchers.matchers))
-    for matcher in found:
-        check(matcher)
-    return found
+    return (*named, *map(matcher_of, selector.matchers.matchers))
 
 
 def _matching(modifier: pp.BinModifier | None) -> Matching:
@@ -343,6 +348,24 @@ def _matching(modifier: pp.BinModifier | None) -> Matching:
         return matching
     is_on = modifier.matching.type == pp.LabelModifierType.Include
     return replace(matching, is_on=is_on, labels=tuple(modifier.matching.labels))
+
+
+def _length(timed: pp.Expr, name: str) -> int:
+    """A duration of a node: its range, step or offset, in ms towards 0; 0 when there is none.
+
+    Raises InputError for a range or step of 0 and for what Prometheus finds out of range.
+    """
+    try:
+        found: timedelta | None = getattr(timed, name)
+    except OverflowError:  # longer than Python's durations
+        found = timedelta.max
+    if found is None:
+        return 0
+    if not found and name != "offset":
+        raise InputError("parse error: duration must be greater than 0")
+    if abs(found) > _LONGEST:
+        raise InputError("parse error: duration out of range")
+    return int(found / _MS)
 
 
 def _unwrapped(expr: pp.Expr) -> pp.Expr:

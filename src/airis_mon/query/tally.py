@@ -33,7 +33,7 @@ def tally(name: str, of: Vector, labels: tuple[str, ...], *, is_without: bool) -
     texts, text = _texts(of.value[row, step]) if is_kept else ([""], np.zeros(len(row), np.intp))
     codes, result = np.unique(groups.index[row] * len(texts) + text, return_inverse=True)
     steps = of.has.shape[1]
-    check_cells(len(codes), steps)
+    check_cells(len(codes) * steps)
     counts = np.bincount(result * steps + step, minlength=len(codes) * steps).reshape(len(codes), steps)
     pairs = [(groups.keys[code // len(texts)], texts[code % len(texts)]) for code in codes.tolist()]
     found = [tuple(sorted([*key, (name, value)])) if value else key for key, value in pairs]

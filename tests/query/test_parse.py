@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import promql_parser as pp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airis_mon.errors import InputError
+from airis_mon.query.parse import MOST_CHARACTERS, MOST_DEPTH, depth, formatted, matcher_of, parse
+from airis_mon.series.matchers import Matcher
+from tests.query.hostile import SHAPES
+
+
+def refused(text: str) -> str:
+    with pytest.raises(InputError) as caught:
+        parse(text)
+    return str(caught.value)
+
+
+def value(text: str) -> str:
+    literal = parse(text)
+    assert isinstance(literal, pp.StringLiteral)
+    return literal.val
+
+
+def conditions(text: str) -> list[str]:
+    selector = parse(text)
+    assert isinstance(selector, pp.VectorSelector)
+    return [str(matcher_of(each)) for each in selector.matchers.matchers]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("`a`", "a"),
+        ("`\\d\"'+\n`", "\\d\"'+\n"),
+        ("`#`", "#"),
+        (r'"\\"', "\\"),
+        (r"'it\'s'", "it's"),
+        ('"`#`"', "`#`"),
+        ('"12345678901ms"', "12345678901ms"),
+    ],
+)
+def test_strings_are_read_as_prometheus_reads_them(text: str, meant: str) -> None:
+    assert value(text) == meant
+    assert conditions(f"x{{a={text}}}") == [str(Matcher("a", "=", meant))]
+
+
+def test_comments_end_with_their_line() -> None:
+    assert parse("x # + y").prettify() == "x"
+    assert parse("x # it's\n+ y").prettify() == parse("x # it's\r+ y").prettify() == "x + y"
+    assert "operations" in refused("x # a\r" + "+ x" * (MOST_DEPTH + 1))
+
+
+@pytest.mark.parametrize("pattern", [r"\d+", r"a|b", "{{.*}}", r"\Q.\E", r"[a&&b]", ".*", "", "it's", "x=~y"])
+@pytest.mark.parametrize("op", ["=~", "!~"])
+def test_patterns_are_re2_s_and_reach_the_selector_as_they_stand(pattern: str, op: str) -> None:
+    assert conditions(f"{{m='1',a {op}\n `{pattern}`}}")[1:] == [f'a{op}"{pattern}"'.replace("\\", "\\\\")]
+
+
+def test_a_pattern_that_re2_refuses_is_refused_in_its_words() -> None:
+    assert refused('x{job=~"("}') == "parse error: pattern '(' of label 'job' is refused by RE2: missing ): ("
+    assert "'(' of label ''" in refused('x{"a job"=~"("}')
+
+
+def test_patterns_that_would_take_rust_minutes_to_compile_take_none() -> None:
+    selectors = ",".join([r'a=~"(((\\pL{3}){10}){5})"'] * 1000)  # 100 s, if each was compiled
+    assert len(conditions(f"x{{{selectors}}}")) == 1000
+    different = ",".join(f'a=~"b{i}"' for i in range(101))
+    assert refused(f"x{{{different}}}") == "parse error: the expression has more than 100 different patterns"
+
+
+@pytest.mark.parametrize("selector", ["{}", '{a=""}', '{a=~".*"}', '{a!="x"}', '{a!~"x"}', '{a!~".+",b=~"y?"}'])
+def test_a_selector_needs_a_condition_that_asks_for_a_label(selector: str) -> None:
+    assert refused(selector) == "parse error: vector selector must contain at least one non-empty matcher"
+
+
+@pytest.mark.parametrize("selector", ['{a=~".+"}', '{a!~".*"}', '{a!=""}', '{a=~".*",b="1"}', 'x{a=~".*"}'])
+def test_one_such_condition_is_enough(selector: str) -> None:
+    assert conditions(selector)
+
+
+def test_more_milliseconds_than_32_bits_hold_are_a_duration() -> None:
+    assert formatted("rate(x[5184000000ms])") == "rate(x[60d])"
+    assert formatted("a12345678901ms + a:12345678901ms") == "a12345678901ms + a:12345678901ms"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "# nothing", "x +", "rate(x)", "foo(x)", "x[5m", '"a', "x{a=`b}", "sum(1)", "\ud800", "x\x00"]
+)
+def test_malformed_text_is_an_input_error(text: str) -> None:
+    assert refused(text).startswith("parse error: ")
+
+
+@pytest.mark.parametrize("text", ["x[1e300]", "x offset NaN", "x offset -Inf", "x offset 1e19", "x[1m:1e300]"])
+def test_panics_of_the_parser_are_input_errors(text: str) -> None:
+    assert refused(text).startswith("parse error: ")
+
+
+def test_a_text_that_is_too_long_is_refused() -> None:
+    assert parse("a" * MOST_CHARACTERS)
+    assert refused("a" * (MOST_CHARACTERS + 1)) == (
+        "parse error: the expression has 50001 characters, at most 50000 are taken"
+    )
+
+
+@pytest.mark.parametrize(("before", "middle", "after"), SHAPES)
+def test_depth_is_bounded(before: str, middle: str, after: str) -> None:
+    deep = before * (MOST_DEPTH + 1) + middle + after * (MOST_DEPTH + 1)
+    assert refused(deep).startswith("parse error: up to ")
+    assert "at most 150 are taken" in refused(deep)
+
+
+def test_a_wide_expression_is_taken() -> None:
+    wide = "topk(1, sum by (a) (rate(x{a!='1',b!='2'}[5m])))"
+    for _ in range(6):
+        wide = f"({wide} or {wide})"
+    assert parse(wide)
+
+
+_LEAVES = st.sampled_from(["x", "1", 'x{a!="(((",b=~"[+"}', "time()", '{"(("}', "x offset -5m", "x @ -5", "x # (((\n"])
+_FORMS = st.sampled_from(
+    [
+        "({0})",
+        "-{0}",
+        "{0} + {1}",
+        "{0} ^ {1}",
+        "{0}==bool{1}",
+        "{0} >= {1}",
+        "{0} atan2 {1}",
+        "{0} AND {1}",
+        "{0} unless on(a) {1}",
+        "abs({0})",
+        "sum({0}) without (a, b)",
+        "topk by (a) ({0}, {1})",
+        "max_over_time({0}[5m:1m] offset -1m)",
+        'label_replace({0}, "a", \'$(\', `((`, "-")',
+    ]
+)
+_EXPRESSIONS = st.recursive(
+    _LEAVES, lambda inner: st.builds(lambda form, a, b: form.format(a, b), _FORMS, inner, inner), max_leaves=25
+)
+
+
+def levels(expr: pp.Expr | None) -> int:
+    """How deep operations stand in each other."""
+    match expr:
+        case pp.ParenExpr() | pp.UnaryExpr() | pp.SubqueryExpr():
+            return 1 + levels(expr.expr)
+        case pp.BinaryExpr():
+            return 1 + max(levels(expr.lhs), levels(expr.rhs))
+        case pp.AggregateExpr():
+            return 1 + max(levels(expr.expr), levels(expr.param))
+        case pp.Call():
+            return 1 + max(map(levels, expr.args), default=0)
+    return 0
+
+
+@given(_EXPRESSIONS)
+def test_depth_is_never_reckoned_too_small(text: str) -> None:
+    try:
+        expr = parse(text)
+    except InputError:  # most have types that don't go together
+        return
+    assert levels(expr) <= depth(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "laid_out"),
+    [
+        ("sum by(job)(rate(x[5m]))", "sum by (job) (rate(x[5m]))"),
+        ("x{a=~'b',c!~`\\d`}", 'x{a=~"b",c!~"\\\\d"}'),
+        ("x@5 offset 1h", "x @ 5.000 offset 1h"),
+        ('{"m",a!=""}', '{__name__="m",a!=""}'),
+    ],
+)
+def test_expressions_are_laid_out(text: str, laid_out: str) -> None:
+    assert formatted(text) == laid_out
+    assert formatted(laid_out) == laid_out
+
+
+def test_a_time_before_1970_is_not_laid_out_as_another_one() -> None:
+    with pytest.raises(InputError, match="a time before 1970 after @ cannot be formatted"):
+        formatted("x @ -5")
+
+
+@pytest.mark.slow
+def test_nothing_but_errors_for_callers_escapes_in_a_thread_of_little_stack() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "tests.query.hostile"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert found.stdout.split() == ["the", "end"], found.stdout
