@@ -21,7 +21,7 @@ class Vector:
 
     labels: s label sets, sorted by name, `__name__` among them only while the metric's name is kept. value: (s, steps),
     NaN where nothing is; has: (s, steps), False where nothing is. A NaN that is there is a value like any other.
-    Two rows may have equal labels only while no step has both.
+    No two rows have equal labels.
     """
 
     labels: Sequence[Labels]
@@ -38,7 +38,7 @@ class Vector:
 
     def present(self) -> Vector:
         """The series that have a value at any step."""
-        return self.rows(self.has.any(axis=1)) if len(self) else self
+        return self.rows(np.any(self.has, axis=1)) if len(self) else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,13 @@ def relabelled(vector: Vector, change: Callable[[Labels], Labels]) -> Vector:
 
 
 def nameless(vector: Vector) -> Vector:
-    """The vector without the metric's name, which a computed value has lost."""
+    """The vector without the metric's name, which a computed value has lost. Raises what `merged` raises."""
+    firsts = {labels[:1] for labels in vector.labels}
+    lowest = {first[0][0] for first in firsts if first}
+    if all(name > METRIC for name in lowest):  # names are sorted, so it is not among them
+        return vector
+    if lowest == {METRIC} and len(firsts) == 1:  # less the same name all are as different as before
+        return Vector([labels[1:] for labels in vector.labels], vector.value, vector.has)
     return relabelled(vector, lambda labels: without(labels, METRIC))
 
 

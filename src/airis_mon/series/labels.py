@@ -54,7 +54,7 @@ def metric_of(labels: Labels) -> str:
 
 def without(labels: Labels, *names: str) -> Labels:
     """The labels less some of them."""
-    return tuple(p for p in labels if p[0] not in names)
+    return tuple([p for p in labels if p[0] not in names])
 
 
 def series_name(labels: Labels) -> str:
