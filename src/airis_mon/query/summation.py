@@ -3,6 +3,9 @@
 Compensated summation after Neumaier (1974, doi:10.1002/zamm.19740540106): what rounding took from each addition is
 summed beside. Blocks of a group's series are summed one series at a time and all blocks at once, then the blocks' sums
 in the same way; Prometheus goes through the series one by one, so that the last bits may differ.
+
+The columns of windows have sums of their own (`sums`): the rows of a group, laid side by side for them, took two to
+seven times as long (2,000 series of 240 steps), and windows taken for groups of rows twice as long.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from airis_mon.query.grouping import Groups, Index, Key
+from airis_mon.query.sums import plus
 from airis_mon.series.batch import Values
 
 _BLOCK = 16
@@ -62,10 +66,7 @@ def _folded(rows: Values, begins: Index, sizes: Index) -> tuple[Values, Values]:
     lost = np.zeros_like(found)
     for n in range(1, sizes[0]):
         blocks = np.searchsorted(-sizes, -n)
-        old, more = found[:blocks], rows[begins[:blocks] + n]
-        new = old + more
-        added = new - old  # the error of an addition in two differences (Knuth, TAOCP 2, 4.2.2)
-        lost[:blocks] += (old - (new - added)) + (more - added)
-        found[:blocks] = new
+        found[:blocks], newly_lost = plus(found[:blocks], rows[begins[:blocks] + n])
+        lost[:blocks] += newly_lost
     back = np.argsort(order, kind="stable")
     return found[back], lost[back]

@@ -3,7 +3,7 @@
 Two numbers add up to a rounded sum and an error that is itself exact (Knuth, The Art of Computer Programming 2, 4.2.2,
 theorem B). Adding halves of a column to each other and the errors apart gives a sum as if computed with twice the
 digits (Ogita, Rump & Oishi, Accurate Sum and Dot Product, 2005, doi:10.1137/030601818), as exact as the
-Kahan-Neumaier loop of Prometheus, without a loop over samples.
+Kahan-Neumaier loop of Prometheus, without a loop over samples. Rows in groups of any size are summed in `summation`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,14 @@ def _exact(cells: Values) -> tuple[Values, Values]:
     low = np.zeros(cells.shape[1])
     while len(cells) > 1:
         half = len(cells) // 2
-        a, b = cells[:half], cells[len(cells) - half :]
-        high = a + b
-        part = high - a
-        low += ((a - (high - part)) + (b - part)).sum(axis=0)
+        high, lost = plus(cells[:half], cells[len(cells) - half :])
+        low += lost.sum(axis=0)
         cells = np.concatenate([high, cells[half : len(cells) - half]])
     return cells[0], low
+
+
+def plus(a: Values, b: Values) -> tuple[Values, Values]:
+    """(the rounded sum, what rounding took from it)."""
+    high = a + b
+    part = high - a
+    return high, (a - (high - part)) + (b - part)
