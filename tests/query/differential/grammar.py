@@ -2,7 +2,7 @@
 
 What is known to differ from Prometheus 2 (docs/promql.md) is not made: windows of subqueries in subqueries, whose steps
 would lie on edges; `rate` of what starts near 0; the best of equals; the deviation of what may be infinite. Nor what
-depends on the last bit of a computed number: `count_values` and `changes` of it, its difference from a large one.
+depends on the last bit of a computed number: `count_values`, `changes` and `ceil` of it.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ _OVER_GAUGES = [
     "absent_over_time",
 ]  # fmt: skip
 _OF_VALUES = [
-    "abs", "ceil", "floor", "round", "sgn", "sqrt", "exp", "ln", "log2", "log10", "sin", "cos", "tan", "atan", "tanh",
+    "abs", "sqrt", "exp", "ln", "log2", "log10", "sin", "cos", "tan", "atan", "tanh",
     "deg", "rad", "hour", "minute", "day_of_month", "day_of_week", "days_in_month", "month", "year", "absent", "sort",
     "sort_desc", "timestamp",
 ]  # fmt: skip
+_ROUNDED = ["ceil", "floor", "round", "sgn"]
 _ARITHMETIC = ["+", "-", "*", "/", "^", "%"]
 _COMPARISONS = ["==", "!=", ">", "<", ">=", "<="]
 _SETS = ["and", "or", "unless"]
@@ -131,7 +132,7 @@ def _larger(vector: Text) -> Text:
     return st.one_of(
         _call(_OF_VALUES, vector),
         vector.map("-{}".format),
-        st.builds("{}({}, {})".format, st.sampled_from(["clamp_min", "clamp_max", "round"]), vector, scalar),
+        st.builds("{}({}, {})".format, st.sampled_from(["clamp_min", "clamp_max"]), vector, scalar),
         st.builds("clamp({}, {}, {})".format, vector, _NUMBERS, _NUMBERS),
         st.builds("histogram_quantile({}, {})".format, _QUANTILES, vector),
         _binary(vector, scalar),
@@ -143,7 +144,10 @@ def _larger(vector: Text) -> Text:
 
 
 _leaves = st.one_of(
-    st.builds("{}{}".format, _selectors, _MOMENTS), _ranged(st.one_of(_DISTINCT, _OTHERS), _COUNTERS), _selectors
+    st.builds("{}{}".format, _selectors, _MOMENTS),
+    _ranged(st.one_of(_DISTINCT, _OTHERS), _COUNTERS),
+    _call(_ROUNDED, _selectors),
+    _selectors,
 )
 _plain = st.recursive(_leaves, _larger, max_leaves=4)
 _vectors = st.recursive(st.one_of(_plain, _resampled(_plain.map("({})".format))), _larger, max_leaves=4)
