@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,6 +122,7 @@ class MemorySource:
         window: int,
         args: Sequence[float] = (),
         timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> base.Grid:
         by_fp = {fingerprint(labels): samples for labels, samples in self.known.items()}
         value = np.full((len(fps), steps.count), np.nan)

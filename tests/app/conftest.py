@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,6 +98,7 @@ class MemoryStore:
         window: int,
         args: Sequence[float] = (),
         timeout_s: float | None = None,
+        check: Any = None,
     ) -> Grid:
         found = [self.last_samples(fps, t, window) for t in steps.t.tolist()]
         known = sorted({fp for last in found for fp in last.fp.tolist()})

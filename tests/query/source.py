@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def every(seconds: float, *values: float | None, start: float = 0) -> Points:
 
 @dataclass
 class Memory:
-    """Series by name. asked: each call's name, then the function or the limit, and the moments in s."""
+    """Series by name. asked: each call's name, with its matchers, its function or how many series it was about."""
 
     data: Mapping[str, Points]
     grid_functions: frozenset[str] = FUNCTIONS
@@ -56,6 +57,7 @@ class Memory:
         window: int,
         args: Sequence[float] = (),
         timeout_s: float | None = None,
+        check: Any = None,
     ) -> Grid:
         self.asked.append(("grid", function))
         found = self._columns(fps)
@@ -72,7 +74,7 @@ class Memory:
         return _kept(fps, grid.value, grid.has)
 
     def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
-        self.asked.append(("samples",))
+        self.asked.append(("samples", str(len(fps))))
         found = self._columns(fps)
         within = (found.t >= start) & (found.t <= end)
         return Columns(found.fp[within], found.t[within], found.value[within])

@@ -142,9 +142,10 @@ class Insight:
         window: int,
         args: Sequence[float] = (),
         timeout_s: float | None = None,
+        check: Check = lambda: None,
     ) -> Grid:
         """As `SeriesStore.grid`, of stored series."""
-        return self._store.grid(fps, function, steps, window, args, timeout_s)
+        return self._store.grid(fps, function, steps, window, args, timeout_s, check)
 
     def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
         """As `SeriesStore.samples`, of stored series."""

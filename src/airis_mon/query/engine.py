@@ -14,7 +14,6 @@ from airis_mon.errors import InputError, QueryCancelled, QueryError, QueryTimeou
 from airis_mon.query.algebra import Algebra
 from airis_mon.query.parse import parse
 from airis_mon.query.plan import Leaf, Node, Planner, Samples, Select, String, Subquery, leaves
-from airis_mon.query.ranges import over
 from airis_mon.query.size import MOST_CELLS, check_cells
 from airis_mon.query.values import Runs, Value, Vector, empty
 from airis_mon.series.batch import is_stale
@@ -46,6 +45,7 @@ class Source(Protocol):
         window: int,
         args: Sequence[float] = (),
         timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> Grid:
         """As `SeriesStore.grid`."""
 
@@ -170,21 +170,10 @@ class QueryEngine:
     def _vector(self, leaf: Select, rows: Sequence[SeriesRow], deadline: Deadline) -> Vector:
         check_cells(len(rows) * leaf.steps.count, self.bounds.cells)
         fps = [row.fp for row in rows]
-        grid = self.source.grid(fps, leaf.function, leaf.steps, leaf.window, leaf.args, deadline.left_s())
+        asked = (fps, leaf.function, leaf.steps, leaf.window, leaf.args)
+        grid = self.source.grid(*asked, deadline.left_s(), deadline.check)
         places = np.searchsorted(np.array(fps, np.uint64), grid.fp)
-        rows = [rows[i] for i in places.tolist()]
-        found = Vector([row.labels for row in rows], grid.value, grid.has)
-        return self._averaged(leaf, rows, found, deadline) if leaf.function == "avg_over_time" else found
-
-    def _averaged(self, leaf: Select, rows: Sequence[SeriesRow], found: Vector, deadline: Deadline) -> Vector:
-        """A store divides sums, which may be infinite where the mean is not: such series are computed from samples."""
-        wide = np.flatnonzero(np.isinf(found.value).any(axis=1))
-        if not len(wide):
-            return found
-        runs = self._runs(leaf, [rows[i] for i in wide.tolist()])
-        value = found.value.copy()
-        value[wide] = over(leaf.function, runs, leaf.steps.t, leaf.window, (), leaf.steps.t, deadline.check).value
-        return Vector(found.labels, value, found.has)
+        return Vector([rows[i].labels for i in places.tolist()], grid.value, grid.has)
 
     def _runs(self, leaf: Leaf, rows: Sequence[SeriesRow]) -> Runs:
         try:
