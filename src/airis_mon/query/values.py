@@ -38,7 +38,8 @@ class Vector:
 
     def present(self) -> Vector:
         """The series that have a value at any step."""
-        return self.rows(np.any(self.has, axis=1)) if len(self) else self
+        has = np.any(self.has, axis=1)
+        return self if has.all() else self.rows(has)
 
 
 @dataclass(frozen=True, slots=True)
