@@ -19,7 +19,8 @@ from airis_mon.app.engine import Engine, Parts
 from airis_mon.app.history import History
 from airis_mon.app.insight import COMPUTED, Insight
 from airis_mon.app.queries import Queries
-from airis_mon.app.rules import Rules, RuleWriter
+from airis_mon.app.rules import Rules
+from airis_mon.app.rulewriter import RuleWriter
 from airis_mon.errors import AirisError, InputError, NotFound, StoreBusy, StoreError
 from airis_mon.ingest.decoders.json import Json
 from airis_mon.ingest.decoders.remote_write import RemoteWrite

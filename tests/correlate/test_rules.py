@@ -148,6 +148,12 @@ def test_a_limit_does_not_change_what_stays_below_it():
     assert changes(free) == changes(limited)
 
 
+def test_with_a_limit_too_it_is_known_when_a_condition_held_last_however_long_ago():
+    block = run({"a": "1" * 10 + "." * 600}, keep_ms=500 * MINUTE, limit=5)
+    assert changes(block)[-1] == (510, "a", "resolved")
+    assert block.happened.seen.tolist() == [0, 9]
+
+
 def test_no_steps_and_no_series_change_nothing():
     before = run({"a": "1"}, for_ms=MINUTE).alerts
     for rows in ({}, {"b": []}):

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,20 +15,18 @@ import numpy as np
 import structlog
 import xxhash
 
-from airis_mon.app.evaluate import GroupRun, Told, Write
+from airis_mon.app.evaluate import GroupRun, Write
+from airis_mon.app.rulerun import Made, RuleRun, Told
 from airis_mon.correlate.rules import ALERTS_FOR_STATE, Written
-from airis_mon.errors import BadRules, InputError, QueryCancelled, StoreBusy
+from airis_mon.errors import AirisError, BadRules, QueryCancelled, QueryError, StoreBusy
 from airis_mon.query.engine import Answer, Deadline, QueryEngine
 from airis_mon.query.rulefile import load_rules, paths_of
 from airis_mon.query.rules import RuleGroup
 from airis_mon.query.templates import Expander
 from airis_mon.query.values import Runs, Value, Vector
-from airis_mon.series.admit import Limits, admit
-from airis_mon.series.batch import STALE, Batch, Times
-from airis_mon.series.catalogue import Catalogue
+from airis_mon.series.batch import STALE
 from airis_mon.series.labels import METRIC, Labels, without
 from airis_mon.series.steps import Steps
-from airis_mon.store.commit import GroupCommit
 
 log = structlog.get_logger()
 
@@ -40,41 +38,14 @@ WATCH_S = 5.0
 """Rule files are looked at so often."""
 THREADS = 2
 """Groups evaluated at once."""
-COMMIT_S = 30.0
-
-
-class RuleWriter:
-    """Stores what rules give as samples like all others: admitted, committed, judged."""
-
-    def __init__(self, catalogue: Catalogue, commit: GroupCommit, limits: Limits, clock: Callable[[], int]) -> None:
-        self.refused = 0
-        self._catalogue, self._commit, self._limits, self._clock = catalogue, commit, limits, clock
-
-    def write(self, t: Times, made: Written) -> None:
-        """Returns when the samples are committed. Raises StoreBusy when the store takes nothing now."""
-        sids = np.array([self._sid(labels) for labels in made.labels], np.int32)
-        step, row = np.nonzero(made.has.T)
-        known = sids[row] >= 0
-        step, row = step[known], row[known]
-        batch = admit(Batch(sids[row], t[step], made.value[row, step]), self._catalogue, self._clock(), self._limits)
-        self._catalogue.touch(batch.sid)  # before the commit: else the series could be evicted under way
-        if len(batch):
-            self._commit.add(batch).result(COMMIT_S)
-
-    def _sid(self, labels: Labels) -> int:
-        try:
-            return self._catalogue.intern(labels)
-        except InputError as error:  # beyond a limit: the other series are stored all the same
-            self.refused += 1
-            log.warning("rule.series.refused", error=str(error))
-            return -1
 
 
 class Rules:
     """Evaluates the groups of rule files, each at its own times.
 
     patterns: paths of rule files, with wildcards. tell hears of alerts that fire or are resolved. Alerts of an earlier
-    process go on where they were: what they had waited for is read from `ALERTS_FOR_STATE`.
+    process go on where they were: what they had waited for is read from `ALERTS_FOR_STATE`. clock: now in ms; sleep
+    waits for so many seconds of it.
     """
 
     def __init__(
@@ -90,10 +61,10 @@ class Rules:
         timeout_s: float = 120.0,
         external_labels: Mapping[str, str] | None = None,
         external_url: str = "",
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.fault: BadRules | None = None
-        self.reloads = 0
-        self._engine, self._write, self._tell, self._clock = engine, write, tell, clock
+        self._engine, self._write, self._tell, self._clock, self._sleep = engine, write, tell, clock, sleep
         self._patterns = tuple(patterns)
         self._interval_ms, self._offset_ms = round(interval_s * 1000), round(query_offset_s * 1000)
         self._timeout_s = timeout_s
@@ -101,7 +72,7 @@ class Rules:
         self._runs: dict[str, GroupRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
-        self._seen: list[tuple[str, int, int]] = []
+        self._seen: list[tuple[str, int, int, int]] = []
         self._is_running = False
         self._stopping = threading.Event()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="airis-rules")
@@ -116,8 +87,7 @@ class Rules:
     def start(self) -> None:
         """Begins to evaluate and to watch the files."""
         self._is_running = True
-        for key in self._runs:
-            self._begin(key)
+        self._begin()
         if self._patterns:
             self._watching = asyncio.create_task(self._watch(), name="rule files")
 
@@ -150,7 +120,7 @@ class Rules:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(WATCH_S)
+            await self._sleep(WATCH_S)
             try:
                 await self.reload()
             except Exception:  # boundary: supervision; the files are looked at again
@@ -161,81 +131,112 @@ class Rules:
         seen = await asyncio.to_thread(_signature, self._patterns)
         if seen == self._seen:
             return False
-        self._seen = seen  # a faulty file is not read again before it changes
         try:
             groups = await asyncio.to_thread(load_rules, self._patterns)
         except BadRules as error:
             self.fault = error
             log.warning("rules.refused", faults=[str(fault) for fault in error.faults])
-            return True
-        same = {group.key for group in groups if (run := self._runs.get(group.key)) and run.group == group}
-        await self._halt([key for key in self._tasks if key not in same])
-        gone = self._take(groups)
-        self.fault = None
-        self.reloads += 1
-        for key in self._runs.keys() - self._tasks.keys() if self._is_running else ():
-            self._begin(key)
-        if gone:
-            await self._in_thread(self._end, gone)
+        else:
+            await self._change(groups)
+            self.fault = None
+        self._seen = seen
         return True
 
-    def _take(self, groups: Sequence[RuleGroup]) -> list[Labels]:
-        """Continues with these groups: what is the same keeps its state. Answers the series that end."""
-        before, self._runs = self._runs, {}
-        gone: list[Labels] = []
-        for group in groups:
-            old = before.get(group.key)
-            if old is not None and old.group == group:
-                self._runs[group.key] = old
-                continue
-            self._runs[group.key] = run = GroupRun(
-                group, self._expander, interval_ms=self._interval_ms, offset_ms=self._offset_ms, is_saving=False
-            )
-            if old is not None:
-                gone += run.follow(old)
-        left = [run for key, run in before.items() if key not in self._runs]
-        gone += [labels for group_run in left for run in group_run.rules for labels in run.shown]
-        log.info("rules.loaded", groups=len(groups), rules=sum(len(group.rules) for group in groups))
-        return gone
-
-    def _end(self, gone: Sequence[Labels]) -> None:
-        ends = Written(tuple(gone), np.full((len(gone), 1), STALE), np.ones((len(gone), 1), np.bool_))
+    async def _change(self, groups: Sequence[RuleGroup]) -> None:
+        same = {group.key for group in groups if self._same(group)}
+        await self._halt(self._tasks.keys() - same)
         try:
-            self._write(np.array([self._clock()]), ends)
-        except StoreBusy as error:  # they end by the look-back then
+            ended = self._take(groups)
+        finally:
+            self._begin()
+        if ended:
+            await self._in_thread(self._end, ended)
+
+    def _same(self, group: RuleGroup) -> GroupRun | None:
+        run = self._runs.get(group.key)
+        return run if run is not None and run.group == group else None
+
+    def _take(self, groups: Sequence[RuleGroup]) -> list[RuleRun]:
+        """Continues with these groups; answers the rules that are no more.
+
+        What is the same stays; a rule that has changed, or stands in another group, goes on where it was.
+        """
+        before, runs = self._runs, {group.key: self._same(group) or self._new(group) for group in groups}
+        new = [run for key, run in runs.items() if run is not before.get(key)]
+        left = {key: list(run.rules) for key, run in before.items() if run is not runs.get(key)}
+        for run in new:
+            if run.key in before:
+                run.continue_counting(before[run.key])
+                run.follow(left[run.key])
+        ended = [rule for rules in left.values() for rule in rules]
+        for run in new:
+            run.follow(ended)
+        self._runs = runs
+        log.info("rules.loaded", groups=len(groups), rules=sum(len(group.rules) for group in groups))
+        return ended
+
+    def _new(self, group: RuleGroup) -> GroupRun:
+        # What is stored of alerts is only looked for at the start: later on a rule that was not there had ended.
+        return GroupRun(
+            group,
+            self._expander,
+            interval_ms=self._interval_ms,
+            offset_ms=self._offset_ms,
+            is_saving=self._is_running,
+        )
+
+    def _end(self, rules: Sequence[RuleRun]) -> None:
+        """Resolves the alerts and ends the series of rules that are no more, unless another rule gives them."""
+        now = self._clock()
+        for rule in rules:
+            for alert in rule.ended(now):
+                self._tell(alert)
+        here = {labels for group in self.groups for rule in group.rules for labels in rule.shown}
+        gone = tuple({labels for rule in rules for labels in rule.shown} - here)
+        ends = Written(gone, np.full((len(gone), 1), STALE), np.ones((len(gone), 1), np.bool_))
+        try:
+            self._write([Made(np.array([now]), ends, np.zeros(1, np.bool_))])
+        except AirisError as error:  # they end by the look-back then
             log.warning("rules.ends.lost", series=len(gone), error=str(error))
 
     # -- evaluation ---------------------------------------------------------------------------------------------
 
-    def _begin(self, key: str) -> None:
-        self._tasks[key] = asyncio.create_task(self._evaluating(key, self._runs[key]), name=f"rules {key}")
+    def _begin(self) -> None:
+        """Begins to evaluate the groups that are not evaluated yet, once there is a start."""
+        for key in self._runs.keys() - self._tasks.keys() if self._is_running else ():
+            self._tasks[key] = asyncio.create_task(self._evaluating(self._runs[key]), name=f"rules {key}")
 
-    async def _halt(self, keys: Sequence[str]) -> None:
+    async def _halt(self, keys: Collection[str]) -> None:
         """Ends the tasks of groups; an evaluation under way comes to its end first."""
-        tasks = [self._tasks.pop(key) for key in keys]
+        tasks = [self._tasks[key] for key in keys]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for key in keys:
+            del self._tasks[key]
 
-    async def _evaluating(self, key: str, run: GroupRun) -> None:
+    async def _evaluating(self, run: GroupRun) -> None:
         since = self._clock()
-        t = first_moment(key, since, run.interval_ms)
+        t = first_moment(run.key, since, run.interval_ms)
         while True:
-            await asyncio.sleep(max(0.0, (t - self._clock()) / 1000))
+            while (left := t - self._clock()) > 0:
+                if left > run.interval_ms:  # the clock was set back
+                    t = first_moment(run.key, self._clock(), run.interval_ms)
+                else:
+                    await self._sleep(left / 1000)
             await self._in_thread(self._evaluate, run, t, since)
-            missed = max(0, (self._clock() - t) // run.interval_ms)
+            t, missed = next_moment(t, self._clock(), run.interval_ms)
             run.missed += missed
-            t += (missed + 1) * run.interval_ms
 
     def _evaluate(self, run: GroupRun, t: int, since: int) -> None:
         try:
             run.evaluate(Steps.at(t), self._ask, self._write, self._tell)
-            if not run.is_saving and run.evaluations >= SETTLED:
+            if not run.is_saving and run.rounds >= SETTLED:
                 run.restore(self._clock(), lambda alert: self._saved(alert, since))
         except QueryCancelled:
             return
         except StoreBusy as error:
-            log.warning("rules.delayed", group=run.name, error=str(error))
+            log.warning("rules.restore.delayed", group=run.name, error=str(error))
         except Exception:  # boundary: supervision; the group is evaluated again at its next moment
             log.exception("rules.failed", group=run.name)
 
@@ -248,20 +249,32 @@ class Rules:
             await asyncio.wait([call])
             raise
 
-    def _ask(self, text: str, steps: Steps) -> Answer:
-        return self._engine.query(text, steps, self._deadline())
+    def _ask(self, text: str, steps: Steps, lookback_ms: int | None = None) -> Answer:
+        try:
+            return self._engine.query(text, steps, self._deadline(), lookback_ms)
+        except MemoryError:
+            raise QueryError("the query needs more memory than there is; let the rule mean fewer series") from None
 
     def _instant(self, text: str, t: int) -> Value | Runs:
         """What a template asks for."""
         return self._ask(text, Steps.at(t)).value
 
     def _saved(self, alert: str, since: int) -> dict[Labels, tuple[int, float]]:
-        """The last samples of an alert's `ALERTS_FOR_STATE` in the hour before: labels -> (ms, seconds)."""
-        selector, steps = f"{ALERTS_FOR_STATE}{{alertname={json.dumps(alert)}}}", Steps.at(since)
-        value, at = (
-            _instant_of(self._engine.query(text, steps, self._deadline(), RESTART_MS))
-            for text in (selector, f"timestamp({selector})")
-        )
+        """The last samples of an alert's `ALERTS_FOR_STATE` in the hour before: labels -> (ms, seconds).
+
+        As in Prometheus, alerts begin anew when they cannot be read. Raises StoreBusy when they can be later on.
+        """
+        name = json.dumps(alert, ensure_ascii=False)  # PromQL knows no surrogates
+        selector, steps = f"{ALERTS_FOR_STATE}{{alertname={name}}}", Steps.at(since)
+        try:
+            value, at = (
+                _instant_of(self._ask(text, steps, RESTART_MS)) for text in (selector, f"timestamp({selector})")
+            )
+        except (QueryCancelled, StoreBusy):
+            raise
+        except AirisError as error:
+            log.warning("rules.restore.failed", alert=alert, error=str(error))
+            return {}
         return {labels: (round(at[labels] * 1000), seconds) for labels, seconds in value.items() if labels in at}
 
     def _deadline(self) -> Deadline:
@@ -269,9 +282,15 @@ class Rules:
 
 
 def first_moment(key: str, now: int, interval_ms: int) -> int:
-    """When a group is evaluated first (ms): the groups of an interval are spread over it, always alike."""
+    """When a group is evaluated next (ms), after now: the groups of an interval are spread over it, always alike."""
     offset = xxhash.xxh3_64_intdigest(key.encode()) % interval_ms
-    return now + (offset - now) % interval_ms
+    return now + interval_ms - (now - offset) % interval_ms
+
+
+def next_moment(t: int, now: int, interval_ms: int) -> tuple[int, int]:
+    """(the moment after t, how many before it were missed): the latest is evaluated late, those before it never."""
+    missed = max(0, (now - t) // interval_ms - 1)
+    return t + (missed + 1) * interval_ms, missed
 
 
 def _instant_of(answer: Answer) -> dict[Labels, float]:
@@ -281,14 +300,14 @@ def _instant_of(answer: Answer) -> dict[Labels, float]:
     return {without(labels, METRIC): float(v) for labels, v in zip(found.labels, found.value[:, 0], strict=True)}
 
 
-def _signature(patterns: Sequence[str]) -> list[tuple[str, int, int]]:
-    """What changes when a rule file does: (path, time of the change, bytes) of each."""
+def _signature(patterns: Sequence[str]) -> list[tuple[str, int, int, int]]:
+    """What changes when a rule file does: (path, time of the change, bytes, inode) of each."""
     found = []
     for path in paths_of(patterns):
         try:
             stat = os.stat(path)  # noqa: PTH116  a path that is no text in UTF-8 must not fail here
         except OSError:
-            found.append((path, 0, -1))
+            found.append((path, 0, -1, 0))
         else:
-            found.append((path, stat.st_mtime_ns, stat.st_size))
+            found.append((path, stat.st_mtime_ns, stat.st_size, stat.st_ino))
     return found

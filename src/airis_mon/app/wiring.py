@@ -16,7 +16,8 @@ from airis_mon.app.history import History
 from airis_mon.app.insight import COMPUTED, Insight
 from airis_mon.app.queries import Allowance, Queries
 from airis_mon.app.reporter import Reporter
-from airis_mon.app.rules import Rules, RuleWriter
+from airis_mon.app.rules import Rules
+from airis_mon.app.rulewriter import RuleWriter
 from airis_mon.config.sections import Section
 from airis_mon.config.settings import Settings
 from airis_mon.detect.base import State

@@ -171,8 +171,12 @@ def _pieces(
 
 
 def _piece(carried: Carried, t: Times, value: Values, has: Flags, spans_ms: tuple[int, int], at: slice) -> Piece:
-    piece = worked_off(carried, t[at], value[:, at], has[:, at], *spans_ms) if len(t) else nothing(len(has), 0, carried)
-    return replace(piece, happened=piece.happened.later(at.start))
+    if not len(t):
+        return nothing(len(has), 0, carried)
+    piece = worked_off(carried, t[at], value[:, at], has[:, at], *spans_ms)
+    seen_at = carried.seen_at[piece.happened.row]
+    before = np.where(seen_at < t[0], -1, np.searchsorted(t, seen_at))
+    return replace(piece, happened=piece.happened.later(at.start, before))
 
 
 def written(block: Block) -> Written:

@@ -88,9 +88,9 @@ class Happened:
     def __len__(self) -> int:
         return len(self.row)
 
-    def later(self, steps: int) -> Self:
-        """The same, so many steps later."""
-        seen = np.where(self.seen < 0, self.seen, self.seen + steps)
+    def later(self, steps: int, before: Rows) -> Self:
+        """The same, so many steps later; before: (k,) the step then that each condition held at last before these."""
+        seen = np.where(self.seen < 0, before, self.seen + steps)
         return type(self)(self.row, self.step + steps, self.state, self.active_at, self.fired_at, seen, self.value)
 
 

@@ -1,0 +1,109 @@
+"""What rules are tested on: series in memory that are asked as a store is, and into which rules write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from airis_mon.app.rulerun import Made
+from airis_mon.query.engine import Answer, Bounds, Deadline, QueryEngine
+from airis_mon.series.batch import STALE, Batch, empty_batch, is_stale
+from airis_mon.series.labels import METRIC, Labels, fingerprint, without
+from airis_mon.series.matchers import Matcher, compile_matchers
+from airis_mon.series.steps import Steps
+from airis_mon.store.base import Columns, Grid, SeriesRow
+from tests.query.vectors import labels_of
+
+T0 = 1_800_000_000_000
+STEP = 15_000
+
+
+class Memory:
+    """A source of queries: samples by series and time; of two at one time a number stays, not a marker."""
+
+    grid_functions = frozenset({"last", "timestamp"})
+
+    def __init__(self) -> None:
+        self.rows: dict[Labels, dict[int, float]] = {}
+        self.fps: dict[int, Labels] = {}
+        self.writes: list[list[Labels]] = []
+        self.engine = QueryEngine(self, Bounds(steps=100_000))
+        self._columns: dict[Labels, tuple[int, np.ndarray, np.ndarray]] = {}
+
+    def put(self, series: str, *values: float | None, start: int = T0, step: int = STEP) -> None:
+        """Samples of a series such as `a{x="1"}`, one a step; None = there is none."""
+        samples = {start + i * step: v for i, v in enumerate(values) if v is not None}
+        self._add(labels_of(series), samples)
+
+    def _add(self, labels: Labels, samples: dict[int, float]) -> None:
+        self.fps[fingerprint(labels)] = labels
+        have = self.rows.setdefault(labels, {})
+        for t, value in samples.items():
+            if not np.isnan(value) or t not in have:
+                have[t] = value
+
+    def write(self, made: Sequence[Made]) -> list[Batch]:
+        """As rules write."""
+        self.writes.append([labels for one in made for labels in one.series.labels])
+        for one in made:
+            for labels, value, has in zip(one.series.labels, one.series.value, one.series.has, strict=True):
+                self._add(labels, dict(zip(one.t[has].tolist(), value[has].tolist(), strict=True)))
+        return [empty_batch() for _ in made]
+
+    def ask(self, text: str, steps: Steps) -> Answer:
+        return self.engine.query(text, steps, Deadline.after(60))
+
+    def stored(self, metric: str, **wanted: str) -> dict[str, dict[int, float | str]]:
+        """The samples of a metric by its other labels, as text; `end` where a marker is."""
+        found = {}
+        for labels, samples in sorted(self.rows.items()):
+            have = dict(labels)
+            if have[METRIC] == metric and wanted.items() <= have.items():
+                name = ",".join(f"{k}={v}" for k, v in without(labels, METRIC, *wanted))
+                ends = {t: bool(is_stale(np.array([v]))[0]) for t, v in samples.items()}
+                found[name] = {t: "end" if ends[t] else v for t, v in sorted(samples.items())}
+        return found
+
+    def series(
+        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+    ) -> list[SeriesRow]:
+        matches = compile_matchers(matchers)
+        return [SeriesRow(fp, labels, 0) for fp, labels in sorted(self.fps.items()) if matches(labels)][:limit]
+
+    def grid(
+        self,
+        fps: Sequence[int],
+        function: str,
+        steps: Steps,
+        window: int,
+        args: Sequence[float] = (),
+        timeout_s: float | None = None,
+        check: Any = None,
+    ) -> Grid:
+        value = np.full((len(fps), steps.count), np.nan)
+        has = np.zeros(value.shape, np.bool_)
+        for row, fp in enumerate(fps):
+            t, v = self._column(self.fps[fp])
+            at = np.searchsorted(t, steps.t, side="right") - 1
+            has[row] = (at >= 0) & (t[at] > steps.t - window) & ~is_stale(v[at])
+            value[row, has[row]] = (v if function == "last" else t / 1000)[at[has[row]]]
+        keep = has.any(axis=1)
+        return Grid(np.array(fps, np.uint64)[keep], value[keep], has[keep])
+
+    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
+        parts = [(fp, *self._column(self.fps[fp])) for fp in sorted(fps)]
+        within = [(fp, t, v, (t >= start) & (t <= end)) for fp, t, v in parts]
+        fp = np.array([fp for fp, _, _, keep in within for _ in range(int(keep.sum()))], np.uint64)
+        t = np.concatenate([np.empty(0, np.int64), *(t[keep] for _, t, _, keep in within)])
+        return Columns(fp, t, np.concatenate([np.empty(0), *(v[keep] for _, _, v, keep in within)]))
+
+    def _column(self, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+        samples = self.rows[labels] or {-1: STALE}
+        size, t, v = self._columns.get(labels, (-1, np.empty(0), np.empty(0)))
+        if size != len(samples):  # a value that changes without a time more is not seen: rules write none
+            t = np.array(sorted(samples), np.int64)
+            v = np.array([samples[at] for at in t.tolist()])
+            self._columns[labels] = len(samples), t, v
+        return t, v
