@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airis_mon.errors import QueryError
-from airis_mon.query.aggregate import aggregate
 from airis_mon.query.values import Scalar, Text, Vector, empty
 from airis_mon.series.labels import METRIC, Labels, series_name
-from tests.query.vectors import assert_seen, at, scalar, vec, vectors
+from tests.query.vectors import aggregate, assert_seen, at, scalar, vec, vectors
 
 NAN, INF = math.nan, math.inf
 GROUPINGS = st.tuples(st.sampled_from([(), ("x",), ("y",), ("x", "y"), (METRIC, "y")]), st.booleans())

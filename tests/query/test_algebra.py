@@ -102,7 +102,7 @@ def test_absent_over_time_is_one_where_a_window_is_empty() -> None:
 def test_a_range_of_samples_is_no_value() -> None:
     leaf = Samples((), Steps.at(0), 60_000)
     with pytest.raises(QueryError, match="a range of samples is no value here"):
-        Algebra({}, lambda: None).evaluate(leaf, Steps.at(0))
+        Algebra({}, lambda: None, 0).evaluate(leaf, Steps.at(0))
 
 
 _TIMES = st.integers(0, 60).map(lambda i: i * 17)

@@ -8,11 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from airis_mon.errors import QueryError
-from airis_mon.query.binary import binary, negate
+from airis_mon.query.binary import negate
 from airis_mon.query.plan import Matching
 from airis_mon.query.values import Scalar, Text, Vector
 from airis_mon.series.labels import METRIC, Labels, series_name
-from tests.query.vectors import assert_seen, at, scalar, scalars, seen, vec, vectors
+from tests.query.vectors import assert_seen, at, binary, scalar, scalars, seen, vec, vectors
 
 PLAIN = Matching()
 Sample = tuple[Labels, float]

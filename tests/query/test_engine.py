@@ -148,6 +148,21 @@ def test_a_subquery_of_billions_of_steps_is_refused_at_once() -> None:
             ask(Memory(MANY), text, 60)
 
 
+def test_counted_values_keep_to_the_bound_of_the_query() -> None:
+    source = Memory({f'x{{i="{i}"}}': every(60, *range(10 * i, 10 * i + 10)) for i in range(10)})
+    text = 'count_values("v", x)'
+    assert refused(source, text, Bounds(cells=999)).startswith(f"{TOO_MANY}1,000, at most 999")
+    assert len(ask(source, text, 0, 540, bounds=Bounds(cells=1_000)).value.labels) == 100
+
+
+def test_matches_keep_to_the_bound_of_the_query() -> None:
+    turns = {f'y{{j="{j}"}}': {60.0 * j: 1.0, 60.0 * j + 1: float(STALE)} for j in range(10)}
+    source = Memory(MANY | turns)
+    text = "x * on () group_left (j) y"  # each x meets each y once: 200 results of 10 steps
+    assert refused(source, text, Bounds(cells=1_999)).startswith(f"{TOO_MANY}2,000, at most 1,999")
+    assert len(ask(source, text, 0, 540, bounds=Bounds(cells=2_000)).value.labels) == 200
+
+
 class Crowded(Memory):
     """Has more samples than it gives at once."""
 

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from airis_mon.errors import QueryError
-from airis_mon.query.matching import matched
 from airis_mon.query.plan import Matching
 from airis_mon.query.values import Vector, vector
-from tests.query.vectors import Step, assert_seen, vec
+from tests.query.vectors import Step, assert_seen, matched, vec
 
 PLAIN = Matching()
 ON_X = Matching(is_on=True, labels=("x",))

@@ -3,9 +3,8 @@ import math
 import pytest
 
 from airis_mon.errors import QueryError
-from airis_mon.query.aggregate import aggregate
 from airis_mon.query.values import Vector, empty
-from tests.query.vectors import assert_seen, scalar, vec
+from tests.query.vectors import aggregate, assert_seen, scalar, vec
 
 NAN, INF = math.nan, math.inf
 FIVE = vec(('a{x="1"}', 3), ('a{x="2"}', NAN), ('a{x="3"}', 9), ('a{x="4"}', None), ('a{x="5"}', -INF))

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from airis_mon.errors import QueryError
-from airis_mon.query.aggregate import aggregate
 from airis_mon.query.values import Text, Vector, vector
-from tests.query.vectors import assert_seen, vec
+from tests.query.vectors import aggregate, assert_seen, vec
 
 
 def tallied(of: Vector, name: str = "v", *by: str, is_without: bool = False) -> Vector:

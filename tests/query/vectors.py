@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from airis_mon.query.aggregate import aggregate as engine_aggregate
+from airis_mon.query.binary import binary as engine_binary
+from airis_mon.query.matching import matched as engine_matched
+from airis_mon.query.size import MOST_CELLS, check_cells
 from airis_mon.query.values import Scalar, Vector, vector
 from airis_mon.series.labels import METRIC, Labels, series_name
 
@@ -25,6 +30,11 @@ _LABELS = st.builds(
     st.sampled_from([None, "1", "2"]),
     st.sampled_from([None, "1"]),
 )
+
+_roomy = partial(check_cells, most=MOST_CELLS)
+aggregate = partial(engine_aggregate, check_cells=_roomy)
+binary = partial(engine_binary, check_cells=_roomy)
+matched = partial(engine_matched, check_cells=_roomy)
 
 
 def labels_of(series: str) -> Labels:

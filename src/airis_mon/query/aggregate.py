@@ -9,6 +9,7 @@ import numpy as np
 from airis_mon.errors import QueryError
 from airis_mon.query.grouping import Groups, parts
 from airis_mon.query.ranking import extremes, quantiles
+from airis_mon.query.size import CheckCells
 from airis_mon.query.summation import sums
 from airis_mon.query.tally import tally
 from airis_mon.query.values import Scalar, Text, Value, Vector, empty, vector
@@ -16,14 +17,23 @@ from airis_mon.series.batch import Values
 from airis_mon.series.labels import Labels
 
 
-def aggregate(op: str, of: Vector, param: Value | None, labels: tuple[str, ...], *, is_without: bool) -> Vector:
+def aggregate(
+    op: str,
+    of: Vector,
+    param: Value | None,
+    labels: tuple[str, ...],
+    check_cells: CheckCells,
+    *,
+    is_without: bool,
+) -> Vector:
     """The groups' results at each step: `by` these labels, or without them and the metric's name.
 
     param: of topk, bottomk and quantile a scalar, of count_values a text. `topk` and `bottomk` give some of the series
-    themselves. Raises QueryError for a parameter that the operator cannot take.
+    themselves. check_cells: asked before there are more numbers than `of` has. Raises QueryError for a parameter that
+    the operator cannot take.
     """
     if op == "count_values":
-        return tally(_text(param), of, labels, is_without=is_without)
+        return tally(_text(param), of, labels, check_cells, is_without=is_without)
     is_ranked = op in {"topk", "bottomk"}
     of = of.present() if is_ranked else of  # whose groups come in the order of what is there
     groups: Groups[Labels] = Groups.of(parts(of.labels, labels, is_without=is_without))

@@ -28,7 +28,7 @@ from airis_mon.query.plan import (
     Subquery,
 )
 from airis_mon.query.ranges import over
-from airis_mon.query.size import MOST_CELLS, check_cells
+from airis_mon.query.size import check_cells
 from airis_mon.query.values import Flags, Runs, Scalar, Text, Value, Vector, nameless
 from airis_mon.series.steps import Steps
 
@@ -41,7 +41,7 @@ class Algebra:
     most: so many numbers are held at once.
     """
 
-    def __init__(self, fetched: Fetched, check: Callable[[], None], most: int = MOST_CELLS) -> None:
+    def __init__(self, fetched: Fetched, check: Callable[[], None], most: int) -> None:
         self._fetched = fetched
         self._check = check
         self._most = most
@@ -69,11 +69,11 @@ class Algebra:
                 return negate(self.evaluate(node.inner, steps))
             case Binary():
                 lhs, rhs = self._values((node.lhs, node.rhs), steps)
-                return binary(node.op, lhs, rhs, node.matching, is_bool=node.is_bool)
+                return binary(node.op, lhs, rhs, node.matching, self._check_cells, is_bool=node.is_bool)
             case Aggregate():
                 param = None if node.param is None else self.evaluate(node.param, steps)
                 inner = self._vector(node.inner, steps)
-                return aggregate(node.op, inner, param, node.labels, is_without=node.is_without)
+                return aggregate(node.op, inner, param, node.labels, self._check_cells, is_without=node.is_without)
         raise QueryError("a range of samples is no value here; use a function such as rate() over it")
 
     def runs(self, source: Samples | Subquery) -> Runs:

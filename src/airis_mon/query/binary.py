@@ -7,12 +7,13 @@ from airis_mon.query.matching import matched
 from airis_mon.query.operators import ARITHMETIC, combined, number
 from airis_mon.query.plan import Matching
 from airis_mon.query.setops import SET_OPERATORS, set_operation
+from airis_mon.query.size import CheckCells
 from airis_mon.query.values import Scalar, Text, Value, Vector, nameless, vector
 from airis_mon.series.batch import Values
 
 
-def binary(op: str, lhs: Value, rhs: Value, matching: Matching, *, is_bool: bool) -> Value:
-    """The operator between two values at each step.
+def binary(op: str, lhs: Value, rhs: Value, matching: Matching, check_cells: CheckCells, *, is_bool: bool) -> Value:
+    """The operator between two values at each step; check_cells: asked before it makes more of them.
 
     Raises QueryError where the series of a step do not match as they must, or get equal labels.
     """
@@ -26,7 +27,7 @@ def binary(op: str, lhs: Value, rhs: Value, matching: Matching, *, is_bool: bool
         case Vector(), Vector():
             if op in SET_OPERATORS:
                 return set_operation(op, lhs, rhs, matching)
-            return matched(op, lhs, rhs, matching, is_bool=is_bool)
+            return matched(op, lhs, rhs, matching, check_cells, is_bool=is_bool)
     raise QueryError("binary expression must contain only scalar and instant vector types")
 
 

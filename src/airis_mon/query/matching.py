@@ -16,7 +16,7 @@ from airis_mon.errors import QueryError
 from airis_mon.query.grouping import Groups, Index, parts
 from airis_mon.query.operators import ARITHMETIC, combined
 from airis_mon.query.plan import Matching
-from airis_mon.query.size import check_cells
+from airis_mon.query.size import CheckCells
 from airis_mon.query.values import Flags, Vector, empty, merged, vector
 from airis_mon.series.batch import Values
 from airis_mon.series.labels import METRIC, Labels
@@ -26,11 +26,11 @@ _AMBIGUOUS = "multiple matches for labels: grouping labels must ensure unique ma
 Naming = Callable[[Labels, Labels], Labels]
 
 
-def matched(op: str, lhs: Vector, rhs: Vector, matching: Matching, *, is_bool: bool) -> Vector:
+def matched(op: str, lhs: Vector, rhs: Vector, matching: Matching, check_cells: CheckCells, *, is_bool: bool) -> Vector:
     """The operator between the series of two vectors that have equal signatures.
 
     Raises QueryError where a step has several candidates on the one side, or several results of one signature: what
-    a comparison has filtered away is none.
+    a comparison has filtered away is none. check_cells is asked before the pairs' values are laid out.
     """
     is_swapped = matching.card == "one-to-many"
     many, one = (rhs, lhs) if is_swapped else (lhs, rhs)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from airis_mon.errors import QueryError
 
 MOST_CELLS = 50_000_000
 """Numbers held at once, 9 bytes each: whatever makes more of them than it was given must ask before it does."""
 
 
-def check_cells(cells: int, most: int = MOST_CELLS) -> None:
+CheckCells = Callable[[int], None]
+"""Raises QueryError when so many numbers more than are held already are too many."""
+
+
+def check_cells(cells: int, most: int) -> None:
     """Raises QueryError for more than the most numbers."""
     if cells > most:
         raise QueryError(

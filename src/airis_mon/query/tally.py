@@ -8,7 +8,7 @@ import numpy as np
 
 from airis_mon.errors import QueryError
 from airis_mon.query.grouping import Groups, Index, parts
-from airis_mon.query.size import check_cells
+from airis_mon.query.size import CheckCells
 from airis_mon.query.values import Vector, empty
 from airis_mon.series.batch import Values
 from airis_mon.series.labels import METRIC, Labels
@@ -16,7 +16,7 @@ from airis_mon.series.labels import METRIC, Labels
 _NAN_BITS = np.float64(np.nan).view(np.uint64)
 
 
-def tally(name: str, of: Vector, labels: tuple[str, ...], *, is_without: bool) -> Vector:
+def tally(name: str, of: Vector, labels: tuple[str, ...], check_cells: CheckCells, *, is_without: bool) -> Vector:
     """(groups and values, steps) how many series have the value that stands in the label `name`.
 
     Raises QueryError for an unusable label name, and when there are too many different values.
