@@ -28,7 +28,7 @@ class Vitals:
         """The specification's health: unhealthy = a restart is needed, degraded = running but not taking samples.
 
         Beyond the specification: `catchingUp` while stored samples of before the start are still judged, and
-        `degraded` names the sources, and the write-back, of which something does not work at present.
+        `degraded` names the sources, the write-back and the rules, when something of them does not work at present.
         """
         engine = self._engine
         services = dict.fromkeys(NOT_BUILT, False) | {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from airis_mon.cli.table import aligned, as_json, tame
 
 if TYPE_CHECKING:
     from airis_mon.cli.judged import Judged
@@ -91,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     told = _told(args, summary, catalogue, Record.FEATURES, time.monotonic() - start)
     if entities:
         told["entities"] = {"out": str(args.entities_out), "rows": entities.rows, "anomalies": entities.anomalies}
-    print(json.dumps(told, ensure_ascii=False) if args.json else _table(told, summary))
+    print(as_json(told) if args.json else _table(told, summary))
     return 0
 
 
@@ -235,11 +237,16 @@ def _table(told: dict[str, Any], summary: Summary) -> str:
         lines.append(f"{of['anomalies']:,} of {of['rows']:,} judgements of entities are anomalies -> {of['out']}")
     if told["top"]:
         head = ("score", "time", "value", "expected", "normal range", "series", "what fired")
-        lines += ["", *_aligned([head, *(_cells(w) for w in told["top"])])]
+        lines += ["", *chain.from_iterable(aligned([head, *(_cells(w) for w in told["top"])], frozenset()))]
     worst = told["worst"]
     can_draw = "utf" in (sys.stdout.encoding or "").lower()
     if worst and (picture := summary.picture(worst["sid"], BLOCKS if can_draw else PLAIN_BLOCKS)):
-        lines += ["", f"{worst['series']}: {worst['anomalies']:,} anomalies (^)", f"  {picture[0]}", f"  {picture[1]}"]
+        lines += [
+            "",
+            f"{tame(worst['series'])}: {worst['anomalies']:,} anomalies (^)",
+            f"  {picture[0]}",
+            f"  {picture[1]}",
+        ]
     return "\n".join(lines)
 
 
@@ -254,11 +261,6 @@ def _cells(worst: dict[str, Any]) -> tuple[str, ...]:
         worst["series"],
         worst["feature"] or "level",
     )
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _short(number: float | None) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from airis_mon.cli.table import as_json
 from airis_mon.errors import AirisError, ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ POINTS = 240
 LEAST_STEP_MS = 1000
 PICTURED_MS = 3_600_000
 """So much a picture shows when no start is given."""
-UNSEEN = re.compile("[\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-"""Characters that JSON may hold as they are and a terminal obeys."""
 
 
 def add_parser(commands: Any) -> None:
@@ -76,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             data, whom = answer(question, settings, args.server)
         notes = {kind: data.pop(kind, []) for kind in ("warnings", "infos")}
         view = view_of(sys.stdout, zone)
-        _print(sys.stdout, [_json(data)] if args.json else _shown(data, question.span, view, is_picture=args.plot))
+        _print(sys.stdout, [as_json(data)] if args.json else _shown(data, question.span, view, is_picture=args.plot))
         _print(sys.stderr, _remarks(data, notes, whom))
     except InputError as error:
         raise ConfigError(_clean(error)) from None
@@ -141,12 +140,6 @@ def view_of(stream: TextIO, zone: tzinfo) -> View:
 
 
 # ---- what is said
-
-
-def _json(data: Json) -> str:
-    import json
-
-    return UNSEEN.sub(lambda m: f"\\u{ord(m[0]):04x}", json.dumps(data, ensure_ascii=False))
 
 
 def _shown(data: Json, span: Span | None, view: View, *, is_picture: bool) -> Iterator[str]:

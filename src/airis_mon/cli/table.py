@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from typing import Any
 
+UNSEEN = re.compile("[\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""Characters that JSON may hold as they are and a terminal obeys."""
 GAP = "  "
 LEAST = 24
 """The first column is never folded to less than this."""
+
+
+def as_json(data: Any) -> str:
+    """JSON that a person can read and no terminal obeys."""
+    return UNSEEN.sub(lambda m: f"\\u{ord(m[0]):04x}", json.dumps(data, ensure_ascii=False))
 
 
 def tame(text: str) -> str:
