@@ -205,3 +205,11 @@ async def test_an_expression_is_laid_out(queries: Queries) -> None:
     assert await queries.formatted("sum(foo)/bar") == "sum(foo) / bar"
     with pytest.raises(InputError, match="no expression found in input"):
         await queries.formatted("")
+
+
+async def test_a_closed_lane_takes_nothing_and_says_why(queries: Queries) -> None:
+    queries.close()
+    with pytest.raises(StoreBusy, match="the server stops"):
+        await queries.answer("1", NOW)
+    with pytest.raises(StoreBusy, match="the server stops"):
+        await queries.label_names([], None, None, 0)

@@ -79,20 +79,25 @@ class Lane:
         self.most = threads + waiting
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._asked = 0
+        self._is_closed = False
         self._lock = threading.Lock()
 
     async def run(self, function: Callable[[], R]) -> R:
         """The function's result. Raises StoreBusy when too many wait already."""
         with self._lock:
+            if self._is_closed:
+                raise StoreBusy("the server stops; ask again when it is back", 5.0)
             if self._asked >= self.most:
                 raise StoreBusy(f"{self._asked} queries run or wait; ask for fewer at once", 1.0)
             self._asked += 1
-        future = self._pool.submit(function)
+            future = self._pool.submit(function)
         future.add_done_callback(self._left)
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Begins nothing any more."""
+        """Takes nothing any more."""
+        with self._lock:
+            self._is_closed = True
         self._pool.shutdown(wait=False)
 
     def _left(self, _: Future[Any]) -> None:
@@ -216,7 +221,7 @@ class Queries:
         return await self._lookers.run(known)
 
     def close(self) -> None:
-        """Ends every query at its next look at the clock."""
+        """Ends every query at its next look at the clock, takes no other. Again changes nothing."""
         for deadline in list(self._running.values()):
             deadline.cancelled.set()
         self._askers.close()

@@ -17,6 +17,7 @@ from airis_mon.errors import ConfigError
 
 if TYPE_CHECKING:
     from airis_mon.config.settings import Settings
+    from airis_mon.manager import AIOpsManager
 
 DRAIN_S = 15
 """Requests under way get so long after SIGTERM."""
@@ -64,7 +65,7 @@ async def _serve(settings: Settings) -> int:
     await manager.initialize()
     starting = asyncio.create_task(manager.start(), name="start")
     try:
-        server = _server(await asyncio.to_thread(manager.serve_app), settings)  # imports while the store opens
+        server = _server(await asyncio.to_thread(manager.serve_app), manager, settings)  # imports while the store opens
         starting.add_done_callback(lambda task: setattr(server, "should_exit", server.should_exit or _has_failed(task)))
         await server.serve([listener])
         if not starting.done():  # told to stop while it was still starting
@@ -96,11 +97,11 @@ def _listener(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _server(app: Any, settings: Settings) -> Any:
+def _server(app: Any, manager: AIOpsManager, settings: Settings) -> Any:
     import uvicorn
 
     class Server(uvicorn.Server):
-        """Ends open event streams first: they would hold the drain up to its end.
+        """Ends open event streams and queries first: they would hold the drain up to its end.
 
         Signals are ours: uvicorn would raise them again after its own drain, before the engine has committed.
         """
@@ -114,6 +115,7 @@ def _server(app: Any, settings: Settings) -> Any:
 
         async def shutdown(self, sockets: Any = None) -> None:
             app.close_streams()
+            manager.engine.parts.queries.close()
             await super().shutdown(sockets)
 
     return Server(
