@@ -15,7 +15,7 @@ from datetime import timedelta
 import promql_parser as pp
 
 from airis_mon.errors import InputError, QueryError
-from airis_mon.query.parse import matcher_of
+from airis_mon.query.dialect import matcher_of, time_of
 from airis_mon.series.labels import METRIC, Labels
 from airis_mon.series.matchers import Matcher
 from airis_mon.series.steps import Steps
@@ -24,13 +24,9 @@ KEEPS_NAME = frozenset({"last_over_time", "first_over_time"})
 """Range functions whose result is one of the samples and keeps its name."""
 _HISTOGRAMS = re.compile(r"histogram_(?!quantile$)")
 _EXPERIMENTAL_AGGREGATES = frozenset({"limitk", "limit_ratio"})
-_AT = re.compile(r"tv_sec: (-?\d+),\s+tv_nsec: (\d+)")
 _MS = timedelta(milliseconds=1)
 _LONGEST = timedelta(microseconds=2**63 // 1000)
 """Prometheus counts durations in 64 bits of nanoseconds."""
-_FARTHEST = 2**62
-"""Of the times after @, ms: whatever offsets and windows add, they stay in 64 bits."""
-_ANY = pp.parse("x")
 _CARDS = {  # by their text: the parser's own members cannot be keys
     "VectorMatchCardinality.OneToOne": "one-to-one",
     "VectorMatchCardinality.ManyToOne": "many-to-one",
@@ -222,22 +218,14 @@ class Planner:
         moved = -_length(timed, "offset")
         if timed.at is None:
             return steps.moved(moved), False
-        return Steps.at(self._fixed(timed, timed.at.type)).moved(moved), True
+        return Steps.at(self._fixed(timed.at)).moved(moved), True
 
-    def _fixed(self, timed: pp.VectorSelector | pp.SubqueryExpr, kind: pp.AtModifierType) -> int:
-        if kind == pp.AtModifierType.Start:
+    def _fixed(self, at: pp.AtModifier) -> int:
+        if at.type == pp.AtModifierType.Start:
             return self.steps.start
-        if kind == pp.AtModifierType.End:
+        if at.type == pp.AtModifierType.End:
             return self.end
-        bare: pp.Expr = timed
-        if isinstance(timed, pp.SubqueryExpr):  # whose text can be a thousand times longer than what was written
-            bare = pp.transform(timed, lambda node: None if isinstance(node, pp.SubqueryExpr) else _ANY)
-        # `.at.at` fails before 1970 and after 9999; the text has it all, at its end.
-        seconds, nanos = _AT.findall(repr(bare))[-1]
-        t = int(seconds) * 1000 + int(nanos) // 1_000_000
-        if abs(t) >= _FARTHEST:
-            raise InputError(f"parse error: timestamp out of bounds for @ modifier: {t / 1000:f}")
-        return t
+        return time_of(at)
 
     def _subquery(self, expr: pp.SubqueryExpr, steps: Steps) -> Subquery:
         at, _ = self._moments(expr, steps)
