@@ -10,14 +10,18 @@ import numpy as np
 from airis_mon.app.rulerun import Made
 from airis_mon.query.engine import Answer, Bounds, Deadline, QueryEngine
 from airis_mon.series.batch import STALE, Batch, empty_batch, is_stale
-from airis_mon.series.labels import METRIC, Labels, fingerprint, without
-from airis_mon.series.matchers import Matcher, compile_matchers
+from airis_mon.series.labels import METRIC, Labels, canonical, fingerprint, without
+from airis_mon.series.matchers import Matcher, compile_matchers, parse_selector
 from airis_mon.series.steps import Steps
 from airis_mon.store.base import Columns, Grid, SeriesRow
-from tests.query.vectors import labels_of
 
 T0 = 1_800_000_000_000
 STEP = 15_000
+
+
+def labels_of(series: str) -> Labels:
+    """`a{x="1"}` as labels."""
+    return canonical((m.name, m.value) for m in parse_selector(series))
 
 
 class Memory:
@@ -36,6 +40,11 @@ class Memory:
         """Samples of a series such as `a{x="1"}`, one a step; None = there is none."""
         samples = {start + i * step: v for i, v in enumerate(values) if v is not None}
         self._add(labels_of(series), samples)
+
+    def remove(self, series: str) -> None:
+        """As if it had never been."""
+        labels = labels_of(series)
+        del self.rows[labels], self.fps[fingerprint(labels)]
 
     def _add(self, labels: Labels, samples: dict[int, float]) -> None:
         self.fps[fingerprint(labels)] = labels
@@ -67,7 +76,13 @@ class Memory:
         return found
 
     def series(
-        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+        self,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+        timeout_s: float | None = None,
+        check: Any = None,
     ) -> list[SeriesRow]:
         matches = compile_matchers(matchers)
         return [SeriesRow(fp, labels, 0) for fp, labels in sorted(self.fps.items()) if matches(labels)][:limit]
@@ -92,7 +107,15 @@ class Memory:
         keep = has.any(axis=1)
         return Grid(np.array(fps, np.uint64)[keep], value[keep], has[keep])
 
-    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
+    def samples(
+        self,
+        fps: Sequence[int],
+        start: int,
+        end: int,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+        check: Any = None,
+    ) -> Columns:
         parts = [(fp, *self._column(self.fps[fp])) for fp in sorted(fps)]
         within = [(fp, t, v, (t >= start) & (t <= end)) for fp, t, v in parts]
         fp = np.array([fp for fp, _, _, keep in within for _ in range(int(keep.sum()))], np.uint64)

@@ -18,10 +18,21 @@ COMMIT_S = 30.0
 
 
 class RuleWriter:
-    """Stores what rules give as samples like all others: admitted, committed, judged."""
+    """Stores what rules give as samples like all others: admitted, committed, judged.
 
-    def __init__(self, catalogue: Catalogue, commit: GroupCommit, limits: Limits, clock: Callable[[], int]) -> None:
+    timeout_s: how long a commit is waited for.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        commit: GroupCommit,
+        limits: Limits,
+        clock: Callable[[], int],
+        timeout_s: float = COMMIT_S,
+    ) -> None:
         self._catalogue, self._commit, self._limits, self._clock = catalogue, commit, limits, clock
+        self._timeout_s = timeout_s
 
     def write(self, made: Sequence[Made]) -> list[Batch]:
         """Returns when the samples are committed, all at once. Raises StoreError when the store does not take them."""
@@ -32,10 +43,10 @@ class RuleWriter:
             return batches
         stored = self._commit.add(batch)
         try:
-            stored.result(COMMIT_S)
+            stored.result(self._timeout_s)
         except TimeoutError:
             stored.cancel()
-            raise StoreBusy(f"the store has not taken the results of rules within {COMMIT_S:g} s", COMMIT_S) from None
+            raise StoreBusy(f"the store has not taken the results of rules within {self._timeout_s:g} s") from None
         return batches
 
     def _admitted(self, made: Made) -> Batch:
