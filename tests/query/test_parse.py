@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import promql_parser as pp
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from airis_mon.errors import InputError
 from airis_mon.query.parse import MOST_CHARACTERS, MOST_DEPTH, depth, formatted, parse
+from airis_mon.query.plan import Planner
+from airis_mon.series.steps import Steps
 from tests.query.hostile import SHAPES
 
 
@@ -115,3 +118,45 @@ def test_nothing_but_errors_for_callers_escapes_in_a_thread_of_little_stack() ->
     )
     assert found.returncode == 0, found.stderr[-2000:]
     assert found.stdout.split() == ["the", "end"], found.stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x offset 1e300",
+        "x offset -Inf",
+        "x[NaN]",
+        "x[5m:1e300]",
+        "x[1e10]",
+        "x offset 99999999y",
+        "rate(x[5m:99999999y])",
+    ],
+)
+def test_times_that_no_duration_holds_are_out_of_range_and_nothing_panics(text: str, capfd: Any) -> None:
+    with pytest.raises(InputError, match="duration out of range"):
+        Planner(Steps.at(0), 0, 300_000, 60_000, frozenset()).plan(parse(text))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'x{a="\xc3\xa9"}', "é"),
+        (r'x{a="\303\251\U0001F600"}', "é😀"),
+        (r'x{a="\\xc3"}', r"\xc3"),
+        (r"x{a='\x27'}", "'"),
+    ],
+)
+def test_escaped_bytes_are_utf_8(text: str, value: str) -> None:
+    assert [matcher.value for matcher in parse(text).matchers.matchers] == [value]
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(InputError, match="are not UTF-8"):
+        parse(r'x{a="\xff"}')
+
+
+def test_a_selector_has_so_many_matchers_and_no_more() -> None:
+    many = "{" + ",".join(f'a{i}="b"' for i in range(201)) + "}"
+    with pytest.raises(InputError, match="201 matchers, at most 200 are taken"):
+        Planner(Steps.at(0), 0, 300_000, 60_000, frozenset()).plan(parse(many))

@@ -22,9 +22,15 @@ _QUOTED = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|\'(?:[^\'\\]|\\.)*+(?:\'|\\?\Z)'
 _NUMBER = r"0[xX][\da-fA-F]{1,16}+|(?:\d[\d_]*+\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?"
 STRING = re.compile(_QUOTED, re.DOTALL)
 _PLAIN = re.compile(rf"(?P<quoted>{_QUOTED})|`(?P<raw>[^`]*)`|(?<![\w:])(?P<ms>\d{{10,16}})ms\b|#[^\r\n]*", re.DOTALL)
+_ESCAPES = re.compile(r"(?P<octets>(?:\\x[\da-fA-F]{2}|\\[0-7]{3})++)|\\.", re.DOTALL)
+_OCTET = re.compile(r"\\(?:x([\da-fA-F]{2})|([0-7]{3}))")
 _TIME = re.compile(
     rf"@\s*+(?P<sign>[+-]?)\s*+(?P<number>{_NUMBER})(?![\w.])|(?P<odd>@\s*+[-+.\d])|{_QUOTED}", re.DOTALL
 )
+_SPAN = re.compile(
+    rf"(?:\boffset\s|[\[:])\s*+[+-]?\s*+(?P<seconds>(?:inf|nan)\b|{_NUMBER})(?!\w)|{_QUOTED}", re.DOTALL | re.IGNORECASE
+)
+_LONGEST_S = 2**63 / 1e9  # what Go's durations hold
 _PATTERN = re.compile(
     rf"(?:\b(?P<name>\w{{1,99}}+)\s{{0,9}}+)?(?P<op>[=!]~)\s*+(?P<quoted>{_QUOTED})|{_QUOTED}", re.DOTALL
 )
@@ -43,6 +49,8 @@ def plain(text: str) -> str:
 
 def parsed(text: str) -> pp.Expr:
     """The tree of a plain text, to be read with `matcher_of` and `time_of`. Raises InputError when it is malformed."""
+    for found in _SPAN.finditer(text):
+        _check_span(found["seconds"])
     return _parsed(_unpatterned(_TIME.sub(_later, text)))
 
 
@@ -65,7 +73,7 @@ def laid_out(expr: pp.Expr) -> str:
 
 def _plain(found: re.Match[str]) -> str:
     if found["quoted"] is not None:
-        return found[0]
+        return _ESCAPES.sub(_as_text, found[0])
     if found["ms"] is not None:  # the parser's numbers in durations have 32 bits
         days, ms = divmod(int(found["ms"]), 86_400_000)
         return f"{days}d{ms}ms"
@@ -73,6 +81,18 @@ def _plain(found: re.Match[str]) -> str:
         return " "
     raw = found["raw"].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{raw}"'
+
+
+def _as_text(found: re.Match[str]) -> str:
+    """Escaped bytes as the text that they are in UTF-8; the parser would take each for a character."""
+    if found["octets"] is None:
+        return found[0]
+    octets = bytes(int(x or o, 16 if x else 8) & 255 for x, o in _OCTET.findall(found["octets"]))
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError:
+        raise InputError(f"parse error: the bytes {found['octets'][:40]} of a string are not UTF-8") from None
+    return "".join(f"\\U{ord(character):08x}" for character in text)
 
 
 def _later(found: re.Match[str]) -> str:
@@ -88,6 +108,14 @@ def _later(found: re.Match[str]) -> str:
         raise InputError(f"parse error: timestamp out of bounds for @ modifier: {found['sign']}{seconds:f}")
     t = _ERA - t if found["sign"] == "-" and t else t
     return f"@ {t // 1000}.{t % 1000:03d}"
+
+
+def _check_span(seconds: str | None) -> None:
+    """Refuses what the parser panics about: the panic is caught, but its trace is written to stderr."""
+    if seconds is None or seconds[:2] in {"0x", "0X"}:
+        return
+    if not abs(float(seconds.replace("_", ""))) < _LONGEST_S:  # NaN too
+        raise InputError("parse error: duration out of range")
 
 
 def _time(written: str) -> int:

@@ -20,6 +20,8 @@ from airis_mon.series.labels import METRIC, Labels
 from airis_mon.series.matchers import Matcher
 from airis_mon.series.steps import Steps
 
+MOST_MATCHERS = 200
+"""Of one selector: the store's memory for a condition grows with each."""
 KEEPS_NAME = frozenset({"last_over_time", "first_over_time"})
 """Range functions whose result is one of the samples and keeps its name."""
 _HISTOGRAMS = re.compile(r"histogram_(?!quantile$)")
@@ -324,6 +326,10 @@ def leaves(node: Node) -> Iterator[Leaf]:
 def _matchers(selector: pp.VectorSelector) -> tuple[Matcher, ...]:
     if selector.matchers.or_matchers:
         raise InputError('parse error: "or" between matchers is not PromQL; use {name=~"a|b"}')
+    if (count := len(selector.matchers.matchers)) > MOST_MATCHERS:
+        raise InputError(
+            f"parse error: a selector has {count} matchers, at most {MOST_MATCHERS} are taken; use patterns"
+        )
     named = [Matcher(METRIC, "=", selector.name)] if selector.name else []
     return (*named, *map(matcher_of, selector.matchers.matchers))
 
@@ -345,7 +351,7 @@ def _length(timed: pp.Expr, name: str) -> int:
     """
     try:
         found: timedelta | None = getattr(timed, name)
-    except OverflowError:  # longer than Python's durations
+    except (OverflowError, ValueError):  # longer than Python's durations, or the parser's
         found = timedelta.max
     if found is None:
         return 0
