@@ -93,7 +93,13 @@ class MemorySource:
         return frozenset({"last"})
 
     def series(
-        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+        self,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+        timeout_s: float | None = None,
+        check: Any = None,
     ) -> list[base.SeriesRow]:
         self._wait()
         meets = compile_matchers(matchers)
@@ -133,7 +139,15 @@ class MemorySource:
                 value[row, within], has[row, within] = sample, True
         return base.Grid(np.array(sorted(fps), np.uint64), value, has)
 
-    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> base.Columns:
+    def samples(
+        self,
+        fps: Sequence[int],
+        start: int,
+        end: int,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+        check: Any = None,
+    ) -> base.Columns:
         found = [
             (fingerprint(labels), t, value)
             for labels, samples in self.known.items()

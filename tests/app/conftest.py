@@ -63,7 +63,13 @@ class MemoryStore:
         self.found.update({a.id: a for a in anomalies})
 
     def series(
-        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+        self,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+        timeout_s: float | None = None,
+        check: Any = None,
     ) -> list[SeriesRow]:
         matches = compile_matchers(matchers)
         return [r for _, r in sorted(self.known.items()) if matches(r.labels)][:limit]
@@ -110,7 +116,15 @@ class MemoryStore:
             has[rows, step] = True
         return Grid(np.array(known, np.uint64)[has.any(axis=1)], value[has.any(axis=1)], has[has.any(axis=1)])
 
-    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = 11_000_000) -> Columns:
+    def samples(
+        self,
+        fps: Sequence[int],
+        start: int,
+        end: int,
+        limit: int | None = 11_000_000,
+        timeout_s: float | None = None,
+        check: Any = None,
+    ) -> Columns:
         return self._columns(sorted(k for k in self.rows if k[0] in set(fps) and start <= k[1] <= end)[:limit])
 
     def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:

@@ -23,7 +23,7 @@ from airis_mon.app.history import Curve, History
 from airis_mon.app.insight import COMPUTED, Insight, labels_of, latest, peaks
 from airis_mon.app.wiring import engine_of
 from airis_mon.config.settings import load
-from airis_mon.errors import QueryCancelled, QueryError, TooLarge
+from airis_mon.errors import QueryCancelled, QueryError, QueryTimeout, TooLarge
 from airis_mon.query.engine import Deadline, QueryEngine
 from airis_mon.query.values import Vector
 from airis_mon.series.batch import STALE, Batch
@@ -328,6 +328,35 @@ def test_a_query_that_is_cancelled_draws_no_more(place: Place) -> None:
     with pytest.raises(QueryCancelled):
         list(place.insight.curves.of([(1, "value")], 0, 1, check, has_bands=True))
     assert (leaf_checks, place.insight.curves.drawn) == (1, 0)
+
+
+@pytest.mark.parametrize("call", ["series", "grid", "samples"])
+@pytest.mark.parametrize("ends", [QueryCancelled, QueryTimeout])
+def test_the_store_hears_of_the_end_of_a_query(
+    place: Place, call: str, ends: type[Exception], monkeypatch: Any
+) -> None:
+    fp = place.send(LOAD, place.site.clock.now, QUIET)
+    whole = getattr(place.site.store, call)
+
+    def asked(*args: Any) -> Any:
+        *given, timeout_s, check = args
+        assert timeout_s == 2.5
+        check()
+        return whole(*given)
+
+    def check() -> None:
+        raise ends("over")
+
+    monkeypatch.setattr(place.site.store, call, asked)
+    now = place.site.clock.now
+    given: dict[str, tuple[Any, ...]] = {
+        "series": ((), None, None, 10),
+        "grid": ([fp], "last", Steps.at(now), MINUTE, ()),
+        "samples": ([fp], now - MINUTE, now, None),
+    }
+    assert getattr(place.insight, call)(*given[call], 2.5, lambda: None)
+    with pytest.raises(ends):
+        getattr(place.insight, call)(*given[call], 2.5, check)
 
 
 def test_what_cannot_be_held_is_refused(place: Place) -> None:

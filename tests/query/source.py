@@ -37,7 +37,13 @@ class Memory:
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
     def series(
-        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+        self,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+        timeout_s: float | None = None,
+        check: Any = None,
     ) -> list[SeriesRow]:
         self.asked.append(("series", *map(str, matchers)))
         matches = compile_matchers(matchers)
@@ -73,7 +79,15 @@ class Memory:
         grid = _of_windows(function, columns, fps, steps, window, args)
         return _kept(fps, grid.value, grid.has)
 
-    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
+    def samples(
+        self,
+        fps: Sequence[int],
+        start: int,
+        end: int,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+        check: Any = None,
+    ) -> Columns:
         self.asked.append(("samples", str(len(fps))))
         found = self._columns(fps)
         within = (found.t >= start) & (found.t <= end)

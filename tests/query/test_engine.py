@@ -14,8 +14,9 @@ from airis_mon.query.engine import Bounds, Deadline, QueryEngine
 from airis_mon.query.plan import Leaf, Samples
 from airis_mon.query.values import Runs, Scalar, Text, Vector, vector
 from airis_mon.series.batch import STALE
+from airis_mon.series.matchers import Matcher
 from airis_mon.series.steps import Steps
-from airis_mon.store.base import Columns, Grid
+from airis_mon.store.base import Columns, Grid, SeriesRow
 from tests.query.source import Memory, Points, ask, at, every, steps_of
 from tests.query.vectors import labels_of
 
@@ -166,7 +167,15 @@ def test_matches_keep_to_the_bound_of_the_query() -> None:
 class Crowded(Memory):
     """Has more samples than it gives at once."""
 
-    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
+    def samples(
+        self,
+        fps: Sequence[int],
+        start: int,
+        end: int,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+        check: Any = None,
+    ) -> Columns:
         raise TooLarge("more than 11,000,000 samples")
 
 
@@ -201,6 +210,53 @@ class Cancelling(Memory):
         assert 0 < timeout_s <= 60
         self.left.set()
         return super().grid(fps, function, steps, window, args, timeout_s)
+
+
+@dataclass
+class Looking(Memory):
+    """Whoever asked goes while it reads the series or the samples, which it notices."""
+
+    ends_in: str = ""
+    left: threading.Event = field(default_factory=threading.Event)
+
+    def series(
+        self,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+        timeout_s: float | None = None,
+        check: Any = None,
+    ) -> list[SeriesRow]:
+        self._look("series", timeout_s, check)
+        return super().series(matchers, start, end, limit)
+
+    def samples(
+        self,
+        fps: Sequence[int],
+        start: int,
+        end: int,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+        check: Any = None,
+    ) -> Columns:
+        self._look("samples", timeout_s, check)
+        return super().samples(fps, start, end, limit)
+
+    def _look(self, what: str, timeout_s: float | None, check: Any) -> None:
+        assert timeout_s is not None
+        assert 0 < timeout_s <= 60
+        if what == self.ends_in:
+            self.left.set()
+            check()
+            raise AssertionError("the query went on")
+
+
+@pytest.mark.parametrize("ends_in", ["series", "samples"])
+def test_reading_series_and_samples_ends_with_the_query(ends_in: str) -> None:
+    source = Looking({"x": every(60, 1, 2)}, ends_in=ends_in)
+    with pytest.raises(QueryCancelled):
+        QueryEngine(source).query("changes(x[5m])", Steps.at(60_000), Deadline(time.monotonic() + 60, source.left))
 
 
 @pytest.mark.parametrize("text", ["x + rate(x[5m])", "abs(x)", "rate(x[5m])"])

@@ -15,6 +15,7 @@ from airis_mon.errors import QueryCancelled, QueryError, QueryTimeout
 from airis_mon.series.batch import STALE, Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import canonical
+from airis_mon.series.matchers import Matcher
 from airis_mon.series.steps import Steps
 from airis_mon.store.backends.clickhouse import ClickHouse
 from airis_mon.store.base import Grid
@@ -309,6 +310,8 @@ def test_a_query_that_needs_more_memory_than_there_is_says_what_to_do(open_store
         store.grid([int(catalogue.fp[sid])], "sum_over_time", Steps.at(T + n), 2 * n)
     assert not isinstance(caught.value, QueryTimeout)
     assert store.grid([int(catalogue.fp[sid])], "sum_over_time", Steps.at(T + 10), 10).has.all()
+    with pytest.raises(QueryError, match="too many samples into memory"):
+        store.samples([int(catalogue.fp[sid])], T, T + n, None, 60.0)
 
 
 @both_ways
@@ -317,6 +320,10 @@ def test_a_query_ends_when_its_time_is_over(open_store: Open) -> None:
     for timeout_s in (0.0, -1.0, 0.000_001):
         with pytest.raises(QueryTimeout, match="query timed out in expression evaluation"):
             world.store.grid(world.fps, "max_over_time", Steps(T, 100, 10_000), DAY, (), timeout_s)
+        with pytest.raises(QueryTimeout, match="query timed out in expression evaluation"):
+            world.store.samples(world.fps, T, T + DAY, None, timeout_s)
+        with pytest.raises(QueryTimeout, match="query timed out in expression evaluation"):
+            world.store.series([Matcher("__name__", "=~", "m.*")], None, None, 10, timeout_s)
     assert world.store.grid(world.fps, "last", Steps.at(T), MINUTE, (), 5.0).has.all()
 
 
@@ -332,3 +339,15 @@ def test_a_query_that_nobody_waits_for_ends_before_its_next_part(open_store: Ope
     with pytest.raises(QueryCancelled):
         world.store.grid(world.fps, "last", Steps(T, 1, 4_000_000), MINUTE, (), None, check)
     assert calls == 5
+
+
+def test_samples_and_series_are_not_read_for_nobody(open_store: Open) -> None:
+    world = World(open_store(), [[(T, 1.0)]])
+
+    def gone() -> None:
+        raise QueryCancelled("the query was cancelled")
+
+    with pytest.raises(QueryCancelled):
+        world.store.samples(world.fps, T, T, None, None, gone)
+    with pytest.raises(QueryCancelled):
+        world.store.series([Matcher("__name__", "=", "m0")], None, None, 10, None, gone)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from airis_mon.errors import InputError, StoreBusy
+from airis_mon.errors import InputError, QueryCancelled, QueryTimeout, StoreBusy
 from airis_mon.series.labels import canonical
 from airis_mon.series.matchers import Matcher, compile_matchers
 from airis_mon.store.base import SeriesRow
+from airis_mon.store.patience import Patience
 from airis_mon.store.recall import KEEP_S, NEWS, ROWS, Recall
 
 HOUR = 3_600_000
@@ -32,7 +33,7 @@ class Table:
     asked: list[int] = field(default_factory=list)
     now: float = 0.0
 
-    def read(self, matchers: Sequence[Matcher], since: int, limit: int) -> list[SeriesRow]:
+    def read(self, matchers: Sequence[Matcher], since: int, limit: int, patience: Patience) -> list[SeriesRow]:
         self.asked.append(since)
         matches = compile_matchers(matchers)
         found = [r for _, r in sorted(self.rows.items()) if matches(r.labels) and r.last_seen >= since]
@@ -113,8 +114,8 @@ def test_what_is_written_while_the_store_is_read_is_not_missed():
     recall = table.recall()
     read = table.read
 
-    def slow(matchers: Sequence[Matcher], since: int, limit: int) -> list[SeriesRow]:
-        found = read(matchers, since, limit)
+    def slow(matchers: Sequence[Matcher], since: int, limit: int, patience: Patience) -> list[SeriesRow]:
+        found = read(matchers, since, limit, patience)
         if len(table.asked) == 1:
             table.put(row(1))
             recall.note([row(1)])
@@ -195,3 +196,48 @@ def test_threads_that_ask_the_same_at_once_wait_for_one_answer():
         found = list(threads.map(ask, range(4)))
     assert found == [[row(1)]] * 4
     assert len(table.asked) == 1
+
+
+def test_those_who_wait_for_a_reading_that_fails_read_themselves():
+    table, reading, waiting = Table(), threading.Event(), threading.Event()
+    table.put(row(1))
+
+    def failing_once(matchers: Sequence[Matcher], since: int, limit: int, patience: Patience) -> list[SeriesRow]:
+        found = table.read(matchers, since, limit, patience)
+        if len(table.asked) == 1:
+            reading.set()
+            assert waiting.wait(10)
+            raise StoreBusy("down")
+        return found
+
+    recall = Recall(failing_once)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(recall.find, A, 0, ALWAYS, 10)
+        assert reading.wait(10)
+        second = threads.submit(recall.find, A, 0, ALWAYS, 10, Patience.of(None, waiting.set))
+        assert second.result(10) == [row(1)]
+    with pytest.raises(StoreBusy):
+        first.result()
+
+
+def test_waiting_for_another_s_reading_ends_with_one_s_own_patience():
+    reading, done = threading.Event(), threading.Event()
+
+    def held(*_: object) -> list[SeriesRow]:
+        reading.set()
+        assert done.wait(10)
+        return []
+
+    def gone() -> None:
+        raise QueryCancelled("the query was cancelled")
+
+    recall = Recall(held)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(recall.find, A, 0, ALWAYS, 10)
+        assert reading.wait(10)
+        with pytest.raises(QueryTimeout):
+            recall.find(A, 0, ALWAYS, 10, Patience.of(0.001, lambda: None))
+        with pytest.raises(QueryCancelled):
+            recall.find(A, 0, ALWAYS, 10, Patience.of(None, gone))
+        done.set()
+        assert first.result(10) == []

@@ -95,11 +95,17 @@ class Insight:
         return self._store.grid_functions
 
     def series(
-        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+        self,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+        timeout_s: float | None = None,
+        check: Check = lambda: None,
     ) -> list[SeriesRow]:
         """As `SeriesStore.series`; of computed ones those whose signal has had a sample since `start`."""
         if (name := _named(matchers)) is None:
-            return self._store.series(matchers, start, end, limit)
+            return self._store.series(matchers, start, end, limit, timeout_s, check)
         return list(islice(self._rows(name, matchers, start), limit))
 
     def label_names(
@@ -147,9 +153,17 @@ class Insight:
         """As `SeriesStore.grid`, of stored series."""
         return self._store.grid(fps, function, steps, window, args, timeout_s, check)
 
-    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
+    def samples(
+        self,
+        fps: Sequence[int],
+        start: int,
+        end: int,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+        check: Check = lambda: None,
+    ) -> Columns:
         """As `SeriesStore.samples`, of stored series."""
-        return self._store.samples(fps, start, end, limit)
+        return self._store.samples(fps, start, end, limit, timeout_s, check)
 
     def computed(self, leaf: Leaf, check: Check) -> Vector | Runs | None:
         """What a leaf means that names a computed metric, None for every other one.

@@ -33,7 +33,13 @@ class Source(Protocol):
         """Functions that `grid` computes."""
 
     def series(
-        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+        self,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+        timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> list[SeriesRow]:
         """As `SeriesStore.series`."""
 
@@ -49,7 +55,15 @@ class Source(Protocol):
     ) -> Grid:
         """As `SeriesStore.grid`."""
 
-    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
+    def samples(
+        self,
+        fps: Sequence[int],
+        start: int,
+        end: int,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Columns:
         """As `SeriesStore.samples`."""
 
 
@@ -160,11 +174,12 @@ class QueryEngine:
         deadline.check()
         if isinstance(self.source, Computing) and (found := self.source.computed(leaf, deadline.check)) is not None:
             return found
-        rows = self.source.series(leaf.matchers, *_span(leaf), self.bounds.series + 1)
+        asked = (leaf.matchers, *_span(leaf), self.bounds.series + 1)
+        rows = self.source.series(*asked, deadline.left_s(), deadline.check)
         if len(rows) > self.bounds.series:
             raise QueryError(f"the selector means more than {self.bounds.series:,} series; add label conditions to it")
         if isinstance(leaf, Samples):
-            return self._runs(leaf, rows)
+            return self._runs(leaf, rows, deadline)
         return self._vector(leaf, rows, deadline) if rows else empty(leaf.steps.count)
 
     def _vector(self, leaf: Select, rows: Sequence[SeriesRow], deadline: Deadline) -> Vector:
@@ -175,9 +190,10 @@ class QueryEngine:
         places = np.searchsorted(np.array(fps, np.uint64), grid.fp)
         return Vector([rows[i].labels for i in places.tolist()], grid.value, grid.has)
 
-    def _runs(self, leaf: Leaf, rows: Sequence[SeriesRow]) -> Runs:
+    def _runs(self, leaf: Leaf, rows: Sequence[SeriesRow], deadline: Deadline) -> Runs:
         try:
-            found = self.source.samples([row.fp for row in rows], *_span(leaf))
+            asked = ([row.fp for row in rows], *_span(leaf), None)
+            found = self.source.samples(*asked, deadline.left_s(), deadline.check)
         except TooLarge as error:
             raise QueryError(f"query processing would load too many samples into memory: {error}") from None
         real = ~is_stale(found.value)

@@ -81,12 +81,18 @@ class SeriesStore(Protocol):
         """Adds anomalies; one with a known id replaces itself."""
 
     def series(
-        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+        self,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+        timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> list[SeriesRow]:
         """Series that match every matcher and were seen within [start, end], ordered by fp.
 
         Times count by the hour. The list may be shared: never change it. Raises InputError for a regular expression
-        that RE2 does not take.
+        that RE2 does not take; timeout_s and check are those of `samples`.
         """
 
     def label_names(
@@ -107,8 +113,21 @@ class SeriesStore(Protocol):
     def series_by_fp(self, fps: Sequence[int]) -> list[SeriesRow]:
         """The series of these fingerprints, whenever they were seen, ordered by fp; unknown ones are left out."""
 
-    def samples(self, fps: Sequence[int], start: int, end: int, limit: int | None = None) -> Columns:
-        """The first `limit` samples of some series within [start, end]; without it all, or TooLarge is raised."""
+    def samples(
+        self,
+        fps: Sequence[int],
+        start: int,
+        end: int,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Columns:
+        """The first `limit` samples of some series within [start, end]; without it all, or TooLarge is raised.
+
+        `check` is called before each question to the engine and raises when nobody waits for the answer any more.
+        With a timeout_s, s, raises QueryTimeout, and QueryError when it needs more memory than a query may take;
+        without one both are StoreBusy.
+        """
 
     @property
     def grid_functions(self) -> frozenset[str]:

@@ -6,11 +6,12 @@ A client serves one call at a time and chDB allows one data directory per proces
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import queue
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,18 +20,21 @@ from urllib.parse import unquote, urlsplit
 
 from clickhouse_connect import get_client
 from clickhouse_connect.driver import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, Error, OperationalError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, Error, OperationalError
 
-from airis_mon.errors import AirisError, ConfigError, InputError, MissingExtra, StoreBusy, StoreError
+from airis_mon.errors import AirisError, ConfigError, InputError, MissingExtra, QueryTimeout, StoreBusy, StoreError
+from airis_mon.store.native import Array, read
+from airis_mon.store.patience import ENDLESS, TIMED_OUT, Patience, TooMuch
 
 LOCK_FILE = "airis-mon.lock"
+_TIMEOUT, _MEMORY = 159, 241
 # ClickHouse's error codes (src/Common/ErrorCodes.cpp): those after which the same call may succeed later,
 _BUSY = {
-    159: "took too long",  # TIMEOUT_EXCEEDED
+    _TIMEOUT: "took too long",  # TIMEOUT_EXCEEDED
     202: "serves too many queries",  # TOO_MANY_SIMULTANEOUS_QUERIES
     209: "did not answer in time",  # SOCKET_TIMEOUT
     210: "cannot be reached",  # NETWORK_ERROR
-    241: "has no memory left for this (store.memory_bytes)",  # MEMORY_LIMIT_EXCEEDED
+    _MEMORY: "has no memory left for this (store.memory_bytes)",  # MEMORY_LIMIT_EXCEEDED
     242: "is read-only for now",  # TABLE_IS_READ_ONLY
     243: "has no disk space left",  # NOT_ENOUGH_SPACE
     252: "has too many unmerged parts",  # TOO_MANY_PARTS
@@ -181,6 +185,44 @@ class ClientPool:
             if client is not None and not keeps:
                 client.close()
             idle.put(client if keeps else None)
+
+    def ask(
+        self,
+        sql: str,
+        parameters: dict[str, Any],
+        form: str,
+        patience: Patience = ENDLESS,
+        settings: Sequence[str] = (),
+    ) -> bytes:
+        """The answer to a query in a ClickHouse format; settings: as `name = value`.
+
+        With a limited patience the engine ends the query in time: raises QueryTimeout, and TooMuch when it needs more
+        memory than there is. Without one both are StoreBusy.
+        """
+        with self.client(wait_s=patience.left_s()) as client:
+            if is_limited := math.isfinite(left_s := patience.left_s()):
+                settings = [*settings, f"max_execution_time = {left_s + 0.001:.3f}"]
+            # In the text: the client would set each setting by a query of its own.
+            tail = f" SETTINGS {', '.join(settings)}" if settings else ""
+            try:
+                answer: bytes = client.raw_query(sql + tail, parameters, fmt=form)
+            except DatabaseError as error:
+                if is_limited and error.code == _TIMEOUT:
+                    raise QueryTimeout(TIMED_OUT) from None
+                if is_limited and error.code == _MEMORY:
+                    raise TooMuch from None
+                raise
+        return answer
+
+    def columns(
+        self, sql: str, parameters: dict[str, Any], patience: Patience = ENDLESS, settings: Sequence[str] = ()
+    ) -> list[Array]:
+        """The columns of numbers and times that a query gives; raises as `ask` does."""
+        answer = self.ask(sql, parameters, "Native", patience, settings)
+        try:
+            return read(answer)
+        except (ValueError, IndexError):  # a server that fails midway writes its error into the answer
+            raise StoreBusy(f"the store at {self.address.place} broke off its answer", 1.0) from None
 
     def anchor(self) -> Client:
         """A client without a database, for the first contact. It stays: chDB ends with its last client."""

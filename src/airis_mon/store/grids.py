@@ -7,22 +7,19 @@ windows are open on the left, as Prometheus 3 has them. What they get wrong is c
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from clickhouse_connect.driver.exceptions import DatabaseError
 
-from airis_mon.errors import QueryError, QueryTimeout, StoreBusy
 from airis_mon.series.batch import STALE_BITS
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.steps import Steps
 from airis_mon.store.base import Grid
 from airis_mon.store.connection import ClientPool
 from airis_mon.store.decimals import BITS
-from airis_mon.store.native import Array, read
+from airis_mon.store.native import Array
+from airis_mon.store.patience import Patience, TooMuch
 from airis_mon.store.pieces import collapse
 from airis_mon.store.selectors import EARLIEST, LATEST, Within, within
 from airis_mon.store.slopes import SLOPES, slopes
@@ -36,8 +33,7 @@ SERIES = 20_000
 INTERVAL_MS = 10_000
 """Samples are reckoned to be so far apart; where there are more, the query is asked again in halves."""
 SCALE = 30  # bits
-TIMED_OUT = "query timed out in expression evaluation"
-_TIMEOUT, _MEMORY = 159, 241  # ClickHouse's error codes
+_SETTINGS = ("enable_time_series_aggregate_functions = 1",)
 
 _AGGREGATES = {
     "last": "ResampleToGridWithStaleness",
@@ -74,35 +70,20 @@ _SAMPLES = f"""SELECT fp, toUnixTimestamp64Milli(ts) AS t, value {_FROM} AND NOT
     ORDER BY {{order}} LIMIT {{limit}}"""
 
 
-class _TooMuch(Exception):
-    """A query needs more memory than one may take."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A function over steps that the store can hold, at least one.
-
-    until: when it must be answered, of `time.monotonic`; check: raises when nobody waits for it any more.
-    """
+    """A function over steps that the store can hold, at least one."""
 
     function: str
     steps: Steps
     window: int
     args: Sequence[float]
-    until: float
-    check: Callable[[], None]
+    patience: Patience
 
     @property
     def series_at_once(self) -> int:
         samples = (self.steps.end - self.steps.start + self.window) // INTERVAL_MS + 1
         return max(1, min(SERIES, CELLS // self.steps.count, SAMPLES // samples))
-
-    def left_s(self) -> float:
-        self.check()
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise QueryTimeout(TIMED_OUT)
-        return left
 
 
 class Grids:
@@ -118,14 +99,13 @@ class Grids:
         steps: Steps,
         window: int,
         args: Sequence[float],
-        timeout_s: float,
-        check: Callable[[], None],
+        patience: Patience,
     ) -> Grid:
         """As `SeriesStore.grid`."""
         first, known = _known(steps)
         if not len(fps) or window <= 0 or not known.count:
             return _empty(0, steps.count)
-        asked = _Asked(function, known, window, args, time.monotonic() + timeout_s, check)
+        asked = _Asked(function, known, window, args, patience)
         fps, size = list(dict.fromkeys(sorted(fps))), asked.series_at_once  # they come in order: no set
         parts = (part for at in range(0, len(fps), size) for part in self._parts(asked, fps[at : at + size]))
         return _gathered(parts, len(fps), steps.count, slice(first, first + known.count))
@@ -133,12 +113,9 @@ class Grids:
     def _parts(self, asked: _Asked, fps: Sequence[int]) -> Iterator[Grid]:
         try:
             part = self._part(asked, fps)
-        except _TooMuch:
+        except TooMuch:
             if len(fps) == 1:
-                raise QueryError(
-                    "query processing would load too many samples into memory in query execution; "
-                    "ask for a shorter time or a shorter range, or raise store.memory_bytes"
-                ) from None
+                raise
         else:
             yield part
             return
@@ -152,11 +129,12 @@ class Grids:
         compute = _of_samples if asked.function in SLOPES else _of_aggregate
         limit = SAMPLES if len(fps) > 1 else ALONE
         sql = _sql(_SAMPLES if asked.function in SLOPES else _AGGREGATE, asked, rows, limit)
-        columns = self._read(sql, rows.parameters | {"tenant": self._tenant}, asked)
+        parameters = rows.parameters | {"tenant": self._tenant}
+        columns = self._clients.columns(sql, parameters, asked.patience, _SETTINGS)
         if not columns or not len(columns[0]):
             return _empty(0, asked.steps.count)
         if len(columns[0]) > limit:
-            raise _TooMuch
+            raise TooMuch
         grid = compute(asked, columns)
         keep = grid.has.any(axis=1)
         if not rows.is_exact:
@@ -164,23 +142,6 @@ class Grids:
         order = np.flatnonzero(keep)
         order = order[np.argsort(grid.fp[order])]
         return Grid(grid.fp[order], grid.value[order], grid.has[order])
-
-    def _read(self, sql: str, parameters: dict[str, Any], asked: _Asked) -> list[Array]:
-        with self._clients.client(wait_s=asked.left_s()) as client:
-            # In the text: the client would set each setting by a query of its own.
-            settings = f"enable_time_series_aggregate_functions = 1, max_execution_time = {asked.left_s() + 0.001:.3f}"
-            try:
-                answer = client.raw_query(f"{sql} SETTINGS {settings}", parameters, fmt="Native")
-            except DatabaseError as error:
-                if error.code == _TIMEOUT:
-                    raise QueryTimeout(TIMED_OUT) from None
-                if error.code == _MEMORY:
-                    raise _TooMuch from None
-                raise
-        try:
-            return read(answer)
-        except (ValueError, IndexError):  # a server that fails midway writes its error into the answer
-            raise StoreBusy(f"the store at {self._clients.address.place} broke off its answer", 1.0) from None
 
 
 def _known(steps: Steps) -> tuple[int, Steps]:

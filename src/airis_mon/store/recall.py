@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from airis_mon.series.batch import Times
 from airis_mon.series.labels import Labels
 from airis_mon.series.matchers import Matcher, compile_matchers
 from airis_mon.store.base import Fingerprints, SeriesRow
+from airis_mon.store.patience import ENDLESS, Patience
 
 ROWS = 100_000
 """So many rows are kept of all selectors together, and half as many of one."""
@@ -22,9 +24,11 @@ NEWS = 20_000
 KEEP_S = 60.0
 """An answer is used so long, for others may write to the same store."""
 HOUR_MS = 3_600_000
+IMPATIENCE_S = 0.1
+"""So often those who wait for another's answer look whether somebody still waits for theirs."""
 
-Read = Callable[[Sequence[Matcher], int, int], list[SeriesRow]]
-"""(matchers, since, limit) -> the first rows by fp that were last seen since then (ms)."""
+Read = Callable[[Sequence[Matcher], int, int, Patience], list[SeriesRow]]
+"""(matchers, since, limit, patience) -> the first rows by fp that were last seen since then (ms)."""
 
 _ENTRY = 100  # what a selector weighs itself, in rows
 
@@ -40,10 +44,13 @@ class Recall:
         self._selectors: OrderedDict[tuple[Matcher, ...], _Selector] = OrderedDict()  # asked for last = last
         self._lock = threading.Lock()
 
-    def find(self, matchers: Sequence[Matcher], since: int, end: int, limit: int) -> list[SeriesRow] | None:
+    def find(
+        self, matchers: Sequence[Matcher], since: int, end: int, limit: int, patience: Patience = ENDLESS
+    ) -> list[SeriesRow] | None:
         """Rows seen within [since, end] (ms), the first `limit` of them by fp; None when there are too many to keep.
 
-        The list may be shared with others: never change it.
+        The list may be shared with others: never change it. Raises QueryTimeout, and what else patience or the store
+        raises.
         """
         key = tuple(matchers)
         with self._lock:
@@ -51,14 +58,14 @@ class Recall:
                 self._selectors[key] = _Selector(key, compile_matchers(key))
             selector = self._selectors[key]
             self._selectors.move_to_end(key)
-        try:
-            with selector.lock:
+        with selector.turn(patience):
+            try:
                 if not selector.answers(since, self._clock()):
-                    selector.refresh(self._read, since, self._clock() + KEEP_S)
-                found = selector.within(since, end)
-        except BaseException:
-            self._forget(key)
-            raise
+                    selector.refresh(self._read, since, self._clock() + KEEP_S, patience)
+            except BaseException:
+                self._forget(key)
+                raise
+            found = selector.within(since, end)
         self._shrink()
         return found if found is None or len(found) <= limit else found[:limit]
 
@@ -104,6 +111,15 @@ class _Selector:
     until: float = 0.0
     is_wide: bool = False
 
+    @contextmanager
+    def turn(self, patience: Patience) -> Iterator[None]:
+        while not self.lock.acquire(timeout=min(patience.left_s(), IMPATIENCE_S)):
+            pass
+        try:
+            yield
+        finally:
+            self.lock.release()
+
     def answers(self, since: int, now: float) -> bool:
         """Whether what is known is enough, once the news are worked in."""
         if self.since is None or now >= self.until:
@@ -112,14 +128,14 @@ class _Selector:
             return True
         return self.since <= since and self._learn()
 
-    def refresh(self, read: Read, since: int, until: float) -> None:
+    def refresh(self, read: Read, since: int, until: float, patience: Patience) -> None:
+        self.since = None  # when the reading fails, those who wait for it must read themselves
         self.news.clear()  # before reading: what is written meanwhile is worked in later, seen or not
         self.told = 0
-        self.is_wide, self.since, self.until = False, since, until
-        self._hold(read(self.matchers, since, ROWS // 2 + 1))
-        if len(self.rows) > ROWS // 2:
-            self._hold([])
-            self.is_wide = True
+        found = read(self.matchers, since, ROWS // 2 + 1, patience)
+        self.is_wide = len(found) > ROWS // 2
+        self._hold([] if self.is_wide else found)
+        self.since, self.until = since, until
 
     def within(self, since: int, end: int) -> list[SeriesRow] | None:
         if self.is_wide:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from airis_mon.errors import ConfigError, StoreBusy, TooLarge
+from airis_mon.errors import ConfigError, TooLarge
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
@@ -21,8 +21,9 @@ from airis_mon.store.connection import ClientPool, DirectoryLock, parse_address
 from airis_mon.store.decimals import to_decimals
 from airis_mon.store.grids import FUNCTIONS, Grids
 from airis_mon.store.migrate import fill, migrate, templates
-from airis_mon.store.native import block, fixed, low_cardinality, read, text, text_map
+from airis_mon.store.native import block, fixed, low_cardinality, text, text_map
 from airis_mon.store.order import SeriesOrder
+from airis_mon.store.patience import ENDLESS, Patience
 from airis_mon.store.pieces import collapse, pieces
 from airis_mon.store.rollups import Rollup, Rollups
 from airis_mon.store.selectors import EARLIEST, LATEST, condition, one_of, span, within
@@ -101,7 +102,7 @@ class ClickHouse:
         self._order = SeriesOrder()
         self._ordered: Catalogue | None = None
         self._rollups = Rollups(self._numbers, self._execute)
-        self._series = SeriesTable(self._clients, tenant, self._numbers, lambda: self._ordered)
+        self._series = SeriesTable(self._clients, tenant, lambda: self._ordered)
         self._grids = Grids(self._clients, tenant, lambda: self._ordered)
 
     def open(self) -> None:
@@ -202,14 +203,20 @@ class ClickHouse:
             self._insert("anomalies", _ANOMALY, b"".join(_anomaly_row(self.tenant, a) for a in anomalies), "RowBinary")
 
     def series(
-        self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None, limit: int = 10_000
+        self,
+        matchers: Sequence[Matcher] = (),
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 10_000,
+        timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> list[SeriesRow]:
         """Series that match every matcher and were seen within [start, end] (exact to the hour), ordered by fp.
 
         The list is shared: never change it. What others write to the store's server may be seen a minute later.
         Raises InputError for a regular expression that RE2 does not take.
         """
-        return self._series.find(matchers, start, end, limit)
+        return self._series.find(matchers, start, end, limit, Patience.of(timeout_s, check))
 
     def series_by_fp(self, fps: Sequence[int]) -> list[SeriesRow]:
         """The series of these fingerprints, whenever they were seen, ordered by fp; unknown ones are left out."""
@@ -237,7 +244,15 @@ class ClickHouse:
         return self._series.label_values(name, matchers, start, end, limit)
 
     def samples(
-        self, fps: Sequence[int], start: int, end: int, limit: int | None = None, *, most: int = 11_000_000
+        self,
+        fps: Sequence[int],
+        start: int,
+        end: int,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
+        *,
+        most: int = 11_000_000,
     ) -> Columns:
         """The first `limit` samples of some series within [start, end], one row per (fp, t).
 
@@ -245,17 +260,18 @@ class ClickHouse:
         """
         if not len(fps):
             return collapse([])
+        patience = Patience.of(timeout_s, check)
         if limit is not None:
-            return self._first_samples(fps, start, end, limit)
-        rows = self._select(_SELECT_SAMPLES, fps, start, end, tail=f"LIMIT {int(most) + 1}")
+            return self._first_samples(fps, start, end, limit, patience)
+        rows = self._select(_SELECT_SAMPLES, fps, start, end, tail=f"LIMIT {int(most) + 1}", patience=patience)
         if rows and len(rows[0]) > most:
             raise TooLarge(f"more than {most} samples are asked for; ask for fewer series or a shorter time")
         return collapse(rows)
 
-    def _first_samples(self, fps: Sequence[int], start: int, end: int, limit: int) -> Columns:
+    def _first_samples(self, fps: Sequence[int], start: int, end: int, limit: int, patience: Patience) -> Columns:
         rows = limit + 1  # of the last time that is read some rows may be missing, so it is never given
         while True:
-            found = self._select(_SELECT_SAMPLES, fps, start, end, tail=f"LIMIT {int(rows)}")
+            found = self._select(_SELECT_SAMPLES, fps, start, end, tail=f"LIMIT {int(rows)}", patience=patience)
             columns = collapse(found)
             if len(columns.t) > limit or not found or len(found[0]) < rows:
                 return Columns(columns.fp[:limit], columns.t[:limit], columns.value[:limit])
@@ -282,26 +298,22 @@ class ClickHouse:
         check: Callable[[], None] = lambda: None,
     ) -> Grid:
         """PromQL's function of the samples in (t - window, t] at each step t, as `SeriesStore.grid` says."""
-        most_s = QUERY_S if timeout_s is None else timeout_s
-        return self._grids.compute(fps, function, steps, window, args, most_s, check)
+        patience = Patience.of(QUERY_S if timeout_s is None else timeout_s, check)
+        return self._grids.compute(fps, function, steps, window, args, patience)
 
     def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:
         """The latest sample of each series within (before - window, before]; `fps` None = of all series."""
         return collapse(self._select(_SELECT_LAST, fps, before - window + 1, before))
 
-    def _select(self, sql: str, fps: Sequence[int] | None, start: int, end: int, tail: str = "") -> list[Any]:
+    def _select(
+        self, sql: str, fps: Sequence[int] | None, start: int, end: int, tail: str = "", patience: Patience = ENDLESS
+    ) -> list[Any]:
         rows = within(fps, self._ordered)
-        return self._numbers(
-            sql.format(within=rows.sql, order=rows.order, tail=tail), rows.parameters | span(start, end)
-        )
+        asked = sql.format(within=rows.sql, order=rows.order, tail=tail)
+        return self._numbers(asked, rows.parameters | span(start, end), patience)
 
-    def _numbers(self, sql: str, parameters: dict[str, Any]) -> list[Any]:
-        with self._clients.client() as client:
-            answer = client.raw_query(sql, parameters | self._mine, fmt="Native")
-        try:
-            return read(answer)
-        except (ValueError, IndexError):  # a server that fails midway writes its error into the answer
-            raise StoreBusy(f"the store at {self.address.place} broke off its answer", 1.0) from None
+    def _numbers(self, sql: str, parameters: dict[str, Any], patience: Patience = ENDLESS) -> list[Any]:
+        return self._clients.columns(sql, parameters | self._mine, patience)
 
     def anomalies(
         self,
