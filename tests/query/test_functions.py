@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airis_mon.errors import QueryError
-from airis_mon.query.functions import call
+from airis_mon.errors import QueryCancelled, QueryError
+from airis_mon.query import functions
+from airis_mon.query.labelling import LARGEST_PROGRAM, LONGEST_VALUE, MOST_TEXT, Spending
 from airis_mon.query.values import Scalar, Text, Value, Vector
 from airis_mon.series.labels import Labels
 from airis_mon.series.steps import Steps
@@ -289,7 +290,82 @@ def test_label_join_joins_absent_labels_as_empty_ones() -> None:
     assert as_vector(found).labels == [labelled(b="2")]
 
 
+def test_one_pattern_may_repeat_a_value_until_it_is_too_long() -> None:
+    inner = vector_of({labelled(a="é" * 100): 1.0})
+
+    def times(count: int) -> Value:
+        return call("label_replace", [inner, Text("b"), Text("$1" * count), Text("a"), Text("(.*)")], AT)
+
+    most = LONGEST_VALUE // 200
+    assert as_vector(times(most)).labels == [labelled(a="é" * 100, b="é" * 100 * most)]
+    with pytest.raises(
+        QueryError, match=r"label_replace\(\) would make a label value of 65,600 bytes, at most 65,536; "
+    ):
+        times(most + 1)
+
+
+def test_joining_a_label_with_itself_ends_at_the_longest_value() -> None:
+    inner: Value = vector_of({labelled(a="x" * 100): 1.0})
+    with pytest.raises(QueryError, match=r"label_join\(\) would make a label value of 102,400 bytes"):
+        for _ in range(30):
+            inner = call("label_join", [inner, Text("a"), Text(""), Text("a"), Text("a")], AT)
+    with pytest.raises(QueryError, match=r"label_join\(\) would make a label value of 70,000 bytes"):
+        call("label_join", [inner, Text("a"), Text("-" * 35_000), *[Text("none")] * 3], AT)
+
+
+@pytest.mark.parametrize("function", ["label_replace", "label_join"])
+def test_all_values_of_a_query_together_have_a_bound(function: str) -> None:
+    inner = vector_of({labelled(a="x" * 60_000, i=str(i)): 1.0 for i in range(3)})
+    args: dict[str, list[Value]] = {
+        "label_replace": [Text("b"), Text("$1"), Text("a"), Text("(.*)")],
+        "label_join": [Text("b"), Text(""), Text("a")],
+    }
+    spending = Spending(spent=MOST_TEXT - 130_000)
+    if function == "label_replace":  # three equal values are one
+        call(function, [inner, *args[function]], AT, spending)
+        call(function, [inner, *args[function]], AT, spending)
+    with pytest.raises(QueryError, match="the label functions of the query would make more than 67,108,864 bytes"):
+        call(function, [inner, *args[function]], AT, spending)
+
+
+@pytest.mark.parametrize("function", ["label_replace", "label_join"])
+def test_label_functions_end_between_series_when_nobody_waits_any_more(function: str) -> None:
+    inner = vector_of({labelled(i=str(i)): 1.0 for i in range(10)})
+    args: dict[str, list[Value]] = {
+        "label_replace": [Text("b"), Text("$1"), Text("i"), Text("(.*)")],
+        "label_join": [Text("b"), Text("-"), Text("i")],
+    }
+    checks = []
+
+    def check() -> None:
+        checks.append(1)
+        if len(checks) == 4:
+            raise QueryCancelled("the query was cancelled")
+
+    with pytest.raises(QueryCancelled):
+        call(function, [inner, *args[function]], AT, Spending(check))
+
+
+def test_a_pattern_that_could_hold_a_query_up_is_refused_and_a_thousand_names_are_not() -> None:
+    inner = vector_of({labelled(a="name-999" + "x" * 40): 1.0})
+
+    def replaced(pattern: str, of: Vector = inner) -> Vector:
+        return as_vector(call("label_replace", [of, Text("b"), Text("found"), Text("a"), Text(pattern)], AT))
+
+    names = "|".join(f"name-{i:03d}{'x' * 40}" for i in range(1000))
+    assert dict(replaced(names).labels[0])["b"] == "found"
+    with pytest.raises(QueryError, match=rf"compiles to 80,\d+ instructions, at most {LARGEST_PROGRAM:,}; repeat less"):
+        replaced("(a?){50}" * 400)
+    long = vector_of({labelled(a="a" * 50_000): 1.0})
+    with pytest.raises(QueryError, match="instructions, too many for a value of 50,000 characters"):
+        replaced("(a?){50}" * 100, long)
+
+
 # Helpers.
+
+
+def call(function: str, args: Sequence[Value], steps: Steps, spending: Spending | None = None) -> Value:
+    return functions.call(function, args, steps, spending or Spending())
 
 
 def labelled(**labels: str) -> Labels:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airis_mon.errors import QueryError
+from airis_mon.errors import QueryCancelled, QueryError
 from airis_mon.query.histogram import histogram_quantile
 from airis_mon.query.values import Vector
 from airis_mon.series.labels import Labels
@@ -98,6 +98,15 @@ def test_histograms_that_differ_by_name_alone_are_refused() -> None:
         ask([0.5], {bucket("+Inf"): [1.0], bucket("+Inf", __name__="other"): [1.0]})
 
 
+def test_a_histogram_of_very_many_buckets_ends_between_them_when_nobody_waits_any_more() -> None:
+    def check() -> None:
+        raise QueryCancelled("the query was cancelled")
+
+    rows = [bucket(str(bound)) for bound in range(10)]
+    with pytest.raises(QueryCancelled):
+        histogram_quantile(np.array([0.5]), Vector(rows, np.ones((10, 1)), np.ones((10, 1), np.bool_)), check)
+
+
 def test_bucket_that_comes_later_counts_only_from_then_on() -> None:
     rows = {bucket("1"): [5.0, 5.0, NAN], bucket("2"): [NAN, 10.0, NAN], bucket("+Inf"): [10.0, 10.0, NAN]}
 
@@ -154,7 +163,7 @@ def bucket(le: str, **labels: str) -> Labels:
 def ask(phi: Sequence[float], rows: Mapping[Labels, Sequence[float]]) -> Vector:
     value = np.array(list(rows.values()))
     with np.errstate(all="ignore"):
-        return histogram_quantile(np.array(phi), Vector(list(rows), value, ~np.isnan(value)))
+        return histogram_quantile(np.array(phi), Vector(list(rows), value, ~np.isnan(value)), lambda: None)
 
 
 def quantile(phi: float, buckets: Mapping[str, float]) -> float:

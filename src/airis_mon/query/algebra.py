@@ -10,6 +10,7 @@ from airis_mon.errors import QueryError
 from airis_mon.query.aggregate import aggregate
 from airis_mon.query.binary import binary, negate
 from airis_mon.query.functions import call
+from airis_mon.query.labelling import Spending
 from airis_mon.query.plan import (
     KEEPS_NAME,
     Absent,
@@ -46,6 +47,7 @@ class Algebra:
         self._check = check
         self._most = most
         self._held = 0
+        self._spending = Spending(check)
 
     def evaluate(self, node: Node, steps: Steps) -> Value:
         """The node's value at each step. Raises QueryError where the values of a step contradict the operation."""
@@ -64,7 +66,7 @@ class Algebra:
             case Absent():
                 return _absent(node, self._vector(node.inner, steps))
             case Call():
-                return call(node.function, self._values(node.args, steps), steps)
+                return call(node.function, self._values(node.args, steps), steps, self._spending)
             case Negate():
                 return negate(self.evaluate(node.inner, steps))
             case Binary():

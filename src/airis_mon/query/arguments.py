@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from airis_mon.query.labelling import Spending
 from airis_mon.query.values import Scalar, Text, Value, Vector
 from airis_mon.series.batch import Times, Values
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """args: those written, an optional one may be missing; t: (steps,) ms, the moments of evaluation."""
+    """args: those written, an optional one may be missing; t: (steps,) ms, the moments of evaluation.
+
+    spending: of the query.
+    """
 
     args: Sequence[Value]
     t: Times
+    spending: Spending = field(default_factory=Spending)
 
     @property
     def seconds(self) -> Values:

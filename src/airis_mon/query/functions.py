@@ -14,7 +14,7 @@ from airis_mon.errors import QueryError
 from airis_mon.query.arguments import Given
 from airis_mon.query.dates import PARTS, date_part
 from airis_mon.query.histogram import histogram_quantile
-from airis_mon.query.labelling import label_join, label_replace
+from airis_mon.query.labelling import Spending, label_join, label_replace
 from airis_mon.query.values import Flags, Scalar, Value, Vector, nameless, vector
 from airis_mon.series.batch import Values
 from airis_mon.series.steps import Steps
@@ -22,17 +22,17 @@ from airis_mon.series.steps import Steps
 Function = Callable[[Given], Value]
 
 
-def call(function: str, args: Sequence[Value], steps: Steps) -> Value:
+def call(function: str, args: Sequence[Value], steps: Steps, spending: Spending) -> Value:
     """The function's value at each step. args: those written; an optional one may be missing.
 
-    Raises QueryError for an unknown function, a pattern or label name that is refused, and where two series of one
-    step come to have the same labels.
+    spending: of the whole query. Raises QueryError for an unknown function, a pattern or label name that is refused,
+    where two series of one step come to have the same labels, and for labels beyond the bounds.
     """
     found = _FUNCTIONS.get(function)
     if found is None:
         raise QueryError(f"unsupported function {function}")
     with np.errstate(all="ignore"):
-        return found(Given(args, steps.t))
+        return found(Given(args, steps.t, spending))
 
 
 def _each(compute: Callable[[Values], Values]) -> Function:
@@ -112,6 +112,18 @@ def _sorted(sign: int) -> Function:
     return function
 
 
+def _histogram_quantile(given: Given) -> Vector:
+    return histogram_quantile(given.scalar(0), given.vector(1), given.spending.check)
+
+
+def _label_join(given: Given) -> Vector:
+    return label_join(given.vector(0), *given.texts(1), spending=given.spending)
+
+
+def _label_replace(given: Given) -> Vector:
+    return label_replace(given.vector(0), *given.texts(1), spending=given.spending)
+
+
 def _unlabelled(value: Values) -> Vector:
     return Vector([()], value[np.newaxis], np.ones((1, len(value)), np.bool_))
 
@@ -148,9 +160,9 @@ _FUNCTIONS: dict[str, Function] = {
     "clamp": _clamp,
     "clamp_max": _clamp_max,
     "clamp_min": _clamp_min,
-    "histogram_quantile": lambda given: histogram_quantile(given.scalar(0), given.vector(1)),
-    "label_join": lambda given: label_join(given.vector(0), *given.texts(1)),
-    "label_replace": lambda given: label_replace(given.vector(0), *given.texts(1)),
+    "histogram_quantile": _histogram_quantile,
+    "label_join": _label_join,
+    "label_replace": _label_replace,
     "pi": _pi,
     "round": _round,
     "scalar": _scalar,

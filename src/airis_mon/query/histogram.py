@@ -7,7 +7,7 @@ does, which takes differences below 1e-12 for rounding errors.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ class _Buckets:
     """Buckets of h histograms, ordered by histogram and bound, no bound twice in one.
 
     labels: of the histograms, `le` left out; owner: (b,) the histogram of each bucket; bound: (b,); count, has:
-    (b, steps).
+    (b, steps). check: raises when the query is to end.
     """
 
     labels: list[Labels]
@@ -39,12 +39,14 @@ class _Buckets:
     bound: Values
     count: Values
     has: Flags
+    check: Callable[[], None]
 
     def layers(self) -> Iterator[Layer]:
         """First the lowest bucket of every histogram, then the next ones: a loop over buckets, not over histograms."""
         rank = np.arange(len(self.owner)) - np.searchsorted(self.owner, self.owner)
         order = np.argsort(rank, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(rank[order])) + 1):
+            self.check()  # a histogram may have as many buckets as a query may have series
             yield rows, self.owner[rows]
 
 
@@ -61,12 +63,13 @@ class _Tops:
     below: Values
 
 
-def histogram_quantile(phi: Values, given: Vector) -> Vector:
+def histogram_quantile(phi: Values, given: Vector, check: Callable[[], None]) -> Vector:
     """phi: (steps,). One series for each histogram, at the steps at which any of its buckets is present.
 
-    Series without a usable `le` are left out. Raises QueryError when histograms differ in nothing but their name.
+    Series without a usable `le` are left out. Raises QueryError when histograms differ in nothing but their name, and
+    what `check` raises.
     """
-    buckets = _buckets(given)
+    buckets = _buckets(given, check)
     if buckets is None:
         return empty(len(phi))
     count, tops = _monotonic(buckets)
@@ -76,7 +79,7 @@ def histogram_quantile(phi: Values, given: Vector) -> Vector:
     return nameless(vector(buckets.labels, value, tops.buckets > 0))
 
 
-def _buckets(given: Vector) -> _Buckets | None:
+def _buckets(given: Vector, check: Callable[[], None]) -> _Buckets | None:
     bounds = [_bound(dict(labels).get("le", "")) for labels in given.labels]
     usable = [i for i, bound in enumerate(bounds) if bound is not None]
     if not usable:
@@ -89,7 +92,7 @@ def _buckets(given: Vector) -> _Buckets | None:
     has = given.has[rows]
     # le="1" and le="1.0" are one bucket.
     count = np.add.reduceat(np.where(has, given.value[rows], 0.0), starts, axis=0)
-    return _Buckets(labels, owner[starts], bound[starts], count, np.logical_or.reduceat(has, starts, axis=0))
+    return _Buckets(labels, owner[starts], bound[starts], count, np.logical_or.reduceat(has, starts, axis=0), check)
 
 
 def _bound(le: str) -> float | None:
