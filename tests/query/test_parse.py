@@ -160,3 +160,9 @@ def test_a_selector_has_so_many_matchers_and_no_more() -> None:
     many = "{" + ",".join(f'a{i}="b"' for i in range(201)) + "}"
     with pytest.raises(InputError, match="201 matchers, at most 200 are taken"):
         Planner(Steps.at(0), 0, 300_000, 60_000, frozenset()).plan(parse(many))
+
+
+@pytest.mark.parametrize("name", ["a:1e300", "a:nan", "offset:1e300", "job:x:inf"])
+def test_a_name_with_a_colon_is_no_range(name: str) -> None:
+    assert formatted(name) == name
+    assert refused(f"{name}[5m:1e300]") == refused(f"{name}[5m : NaN]") == "parse error: duration out of range"

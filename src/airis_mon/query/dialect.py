@@ -28,7 +28,9 @@ _TIME = re.compile(
     rf"@\s*+(?P<sign>[+-]?)\s*+(?P<number>{_NUMBER})(?![\w.])|(?P<odd>@\s*+[-+.\d])|{_QUOTED}", re.DOTALL
 )
 _SPAN = re.compile(
-    rf"(?:\boffset\s|[\[:])\s*+[+-]?\s*+(?P<seconds>(?:inf|nan)\b|{_NUMBER})(?!\w)|{_QUOTED}", re.DOTALL | re.IGNORECASE
+    rf"(?:(?<![\w:])offset\s|[\[:])\s*+[+-]?\s*+(?P<seconds>(?:inf|nan)\b|{_NUMBER})(?!\w)|{_QUOTED}"
+    r"|(?<![\w:])[a-z_][\w:]*+",  # a name, which may have colons too
+    re.DOTALL | re.IGNORECASE,
 )
 _LONGEST_S = 2**63 / 1e9  # what Go's durations hold
 _PATTERN = re.compile(
