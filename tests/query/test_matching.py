@@ -147,3 +147,12 @@ def test_more_results_than_memory_holds_are_refused_before_they_are_made() -> No
     including = Matching("many-to-one", is_on=True, include=("v",))
     with pytest.raises(QueryError, match="50,100,050, at most 50,000,000"):
         matched("+", lhs, rhs, including, is_bool=False)
+
+
+def test_labels_stand_in_messages_as_go_quotes_them() -> None:
+    odd = ("x", '\x01\x7f\n"é')
+    twice = [(odd, ("y", "1")), (odd, ("y", "2"))]
+    said = refused(
+        vec(("a", 1)).rows([0]), vector(twice, np.ones((2, 1)), np.ones((2, 1), np.bool_)), Matching(is_on=True)
+    )
+    assert r'{x="\x01\x7f\n\"é", y="2"}' in said

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from airis_mon.errors import QueryError
-from airis_mon.query.values import Vector, empty, grouped, merged, nameless, relabelled, vector
+from airis_mon.query.values import Scalar, Vector, empty, grouped, merged, nameless, relabelled, vector
 from airis_mon.series.labels import METRIC, without
 from tests.query.vectors import assert_seen, labels_of, seen, vec, vectors
 
@@ -87,3 +87,7 @@ def test_groups_come_by_first_appearance() -> None:
     index, groups = grouped([b, a, b])
     assert index.tolist() == [0, 1, 0]
     assert groups == [b, a]
+
+
+def test_a_scalar_as_a_vector_is_one_series_without_labels_at_every_step() -> None:
+    assert seen(Scalar(np.array([1.0, 2.0])).as_vector()) == [{"{}": 1.0}, {"{}": 2.0}]

@@ -49,7 +49,7 @@ def _computed(inner: Vector, value: Values, has: Flags) -> Vector:
 
 def _date(part: str) -> Function:
     def function(given: Given) -> Vector:
-        inner = given.vector(0) if given.args else _unlabelled(given.seconds)
+        inner = given.vector(0) if given.args else Scalar(given.seconds).as_vector()
         return _computed(inner, date_part(part, inner.value), inner.has)
 
     return function
@@ -124,10 +124,6 @@ def _label_replace(given: Given) -> Vector:
     return label_replace(given.vector(0), *given.texts(1), spending=given.spending)
 
 
-def _unlabelled(value: Values) -> Vector:
-    return Vector([()], value[np.newaxis], np.ones((1, len(value)), np.bool_))
-
-
 _MATHEMATICS: dict[str, Callable[[Values], Values]] = {
     "abs": np.abs,
     "acos": np.arccos,
@@ -170,5 +166,5 @@ _FUNCTIONS: dict[str, Function] = {
     "sort_desc": _sorted(-1),
     "time": lambda given: Scalar(given.seconds),
     "timestamp": _timestamp,
-    "vector": lambda given: _unlabelled(given.scalar(0)),
+    "vector": lambda given: Scalar(given.scalar(0)).as_vector(),
 }

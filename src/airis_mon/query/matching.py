@@ -6,7 +6,6 @@ have a sample. Pure.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from airis_mon.query.grouping import Groups, Index, parts
 from airis_mon.query.operators import ARITHMETIC, combined
 from airis_mon.query.plan import Matching
 from airis_mon.query.size import CheckCells
+from airis_mon.query.template_format import quoted
 from airis_mon.query.values import Flags, Vector, empty, merged, vector
 from airis_mon.series.batch import Values
 from airis_mon.series.labels import METRIC, Labels
@@ -157,4 +157,4 @@ def _naming(matching: Matching, *, is_nameless: bool, is_bool: bool) -> Naming:
 
 def _shown(labels: Labels) -> str:
     """The labels as Prometheus writes them in its messages, the metric's name among them."""
-    return "{" + ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels) + "}"
+    return "{" + ", ".join(f"{name}={quoted(value)}" for name, value in labels) + "}"

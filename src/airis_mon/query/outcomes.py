@@ -110,7 +110,7 @@ def _vector(value: Value | Runs) -> Vector:
     if isinstance(value, Vector):
         return value
     if isinstance(value, Scalar):
-        return Vector([()], value.value[np.newaxis], np.ones((1, len(value.value)), np.bool_))
+        return value.as_vector()
     raise QueryError("rule result is not a vector or scalar")
 
 

@@ -48,6 +48,10 @@ class Scalar:
 
     value: Values
 
+    def as_vector(self) -> Vector:
+        """One series without labels."""
+        return Vector([()], self.value[np.newaxis], np.ones((1, len(self.value)), np.bool_))
+
 
 @dataclass(frozen=True, slots=True)
 class Text:

@@ -59,13 +59,8 @@ def parse_selector(text: str) -> tuple[Matcher, ...]:
     if not matchers:
         raise InputError(f"selector {text!r} names no series; write a metric or at least one label condition")
     for matcher in matchers:
-        check(matcher)
+        _pattern(matcher)
     return tuple(matchers)
-
-
-def check(matcher: Matcher) -> None:
-    """Raises InputError for a pattern that RE2 refuses."""
-    _pattern(matcher)
 
 
 def compile_matchers(matchers: Sequence[Matcher]) -> Callable[[Labels], bool]:
@@ -103,7 +98,7 @@ def _test(matcher: Matcher) -> tuple[str, Callable[[str], bool]]:
 
 
 def _pattern(matcher: Matcher) -> Any:
-    """The compiled pattern of a regular expression matcher, None of another one."""
+    """The compiled pattern of a regular expression matcher, None of another one. Raises InputError for a bad one."""
     if matcher.op not in {"=~", "!~"}:
         return None
     try:
