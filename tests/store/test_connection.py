@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
-from airis_mon.errors import AirisError, ConfigError, InputError, StoreBusy, StoreError
+from airis_mon.errors import AirisError, ConfigError, InputError, QueryTimeout, StoreBusy, StoreError
 from airis_mon.store.backends.clickhouse import ClickHouse
-from airis_mon.store.connection import LOCK_FILE, Address, DirectoryLock, parse_address, translate
+from airis_mon.store.connection import LOCK_FILE, Address, ClientPool, DirectoryLock, parse_address, translate
+from airis_mon.store.patience import ENDLESS, Patience, TooMuch
 
 SERVER = Address(host="db", port=8123, user="u", password="hunter2")
 
@@ -119,3 +122,32 @@ def test_stores_of_one_process_share_a_directory_until_the_last_one_lets_it_go(t
     assert not is_free(tmp_path)
     other.release()
     assert is_free(tmp_path)
+
+
+class Refusing(ClientPool):
+    """Its clients fail with a code of ClickHouse."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(SERVER, "airis", {}, 1, 1)
+        self.code, self.asked = code, ""
+
+    def connect(self, database: str | None) -> Any:
+        return self
+
+    def raw_query(self, sql: str, parameters: Any, fmt: str) -> bytes:
+        self.asked = sql
+        raise DatabaseError("x", code=self.code)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("code", "kind"), [(159, QueryTimeout), (241, TooMuch), (252, StoreBusy)])
+def test_a_query_with_an_end_of_its_own_is_over_when_the_engine_ends_it(code: int, kind: type[AirisError]) -> None:
+    pool = Refusing(code)
+    with pytest.raises(kind):
+        pool.columns("SELECT 1", {}, Patience.of(1.0, lambda: None), ["a = 1"])
+    assert re.fullmatch(r"SELECT 1 SETTINGS a = 1, max_execution_time = (1\.00|0\.)\d+", pool.asked)
+    with pytest.raises(StoreBusy):
+        pool.columns("SELECT 1", {}, ENDLESS)
+    assert pool.asked == "SELECT 1"
