@@ -1,5 +1,6 @@
 """Rule files: what they mean, and everything that is wrong with them at once."""
 
+import json
 import os
 
 import pytest
@@ -262,13 +263,32 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path):
         load_rules([str(tmp_path / "*.yml"), str(tmp_path / "missing.yml"), odd])
     reasons = {f.file.rpartition("/")[2]: (f.line, f.column, f.reason) for f in error.value.faults}
     assert reasons["latin.yml"] == (2, 8, "the file is not UTF-8")
-    assert reasons["folder.yml"][2] == "the file cannot be read: Is a directory"
+    assert reasons["folder.yml"][2] == "it is no regular file; name files alone"
     assert reasons["missing.yml"][2] == "the file cannot be read: No such file or directory"
     assert reasons["big.yml"][2].startswith(f"the file has more than {LARGEST_BYTES} bytes")
     assert any("not UTF-8; rename" in reason for _, _, reason in reasons.values())
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_or_a_device_is_a_fault_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yml")
+    (tmp_path / "zero.yml").symlink_to("/dev/zero")
+    with pytest.raises(BadRules) as error:
+        load_rules([str(tmp_path / "*.yml")])
+    why = "it is no regular file; name files alone"
+    assert [str(fault) for fault in error.value.faults] == [
+        f"{tmp_path}/{name}.yml: {why}" for name in ("pipe", "zero")
+    ]
+
+
+def test_each_expression_that_cannot_be_parsed_is_a_fault_of_its_own_rule():
+    texts = ["x offset 5m @ -1e300", "(" * 5000, "x[5m:1m] @ 1e19", "sum(", 'x{a=~"("}', "label_replace(x)", "\x00"]
+    rules = "".join(f"- {{record: r{i}, expr: {json.dumps(text)}}}\n" for i, text in enumerate(texts))
+    found = faults(in_group(rules))
+    assert [f'"r{i}": ' in fault for i, fault in enumerate(found)] == [True] * len(texts)
+
+
 def test_aliases_cannot_unfold_to_more_than_a_file_may_hold():
     many = "\n".join(f"  - {{record: 'r{i}', expr: up}}" for i in range(1000))
     text = f"groups:\n- &g\n  name: g\n  rules:\n{many}\n" + "- *g\n" * 1000

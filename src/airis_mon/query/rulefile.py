@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TypeVar
 
 from airis_mon.errors import BadRules, InputError, RuleFault, TemplateError
@@ -83,8 +84,10 @@ def _text(path: str) -> str:
     if not _is_utf8(path):
         raise BadRules((RuleFault(ascii(path), 0, 0, "the path is not UTF-8; rename the file"),))
     try:
-        with Path(path).open("rb") as file:
-            raw = file.read(LARGEST_BYTES + 1)
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  Path.stat says no more
+            raise BadRules((RuleFault(path, 0, 0, "it is no regular file; name files alone"),))
+        with open(path, "rb", opener=_opened) as file:
+            raw = file.read(LARGEST_BYTES + 1) or b""
         if len(raw) > LARGEST_BYTES:
             raise BadRules((RuleFault(path, 0, 0, f"the file has more than {LARGEST_BYTES} bytes; divide it"),))
         return raw.decode()
@@ -94,6 +97,11 @@ def _text(path: str) -> str:
         before = raw[: error.start]
         line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
         raise BadRules((RuleFault(path, line, column, "the file is not UTF-8"),)) from None
+
+
+def _opened(path: str, flags: int) -> int:
+    """Without waiting, if meanwhile a pipe has taken the file's place."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class _Reader:
