@@ -1,21 +1,22 @@
 """Functions that change labels: label_replace and label_join. Pure.
 
-Patterns are RE2's; what replaces a match is written as Go's `Regexp.Expand` reads it: `$1`, `$name`, `${name}`, `$$`.
+Patterns are RE2's; what replaces a match is read by `expansion`.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import re2
 
 from airis_mon.errors import QueryError
+from airis_mon.query.expansion import expansion
 from airis_mon.query.values import Vector, relabelled
 from airis_mon.series.labels import Labels
+from airis_mon.series.matchers import re2_options
 
 LONGEST_VALUE = 64 << 10
 """Bytes of one label's value that these functions make; a stored one may have 4,096."""
@@ -26,8 +27,7 @@ LARGEST_PROGRAM = 1 << 16
 MOST_WORK = LARGEST_PROGRAM * 4096
 """Instructions by characters of one match, which nothing interrupts: a few seconds in the worst case measured."""
 
-_REFERENCE = re.compile(r"\$(?:(?P<dollar>\$)|(?P<bare>\w+)|\{(?P<braced>\w+)\})")
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+_OPTIONS = re2_options(8 << 20)
 
 
 @dataclass(slots=True)
@@ -112,11 +112,8 @@ def _check_name(name: str, role: str, function: str) -> None:
 
 
 def _compiled(pattern: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 8 << 20
     try:
-        compiled = re2.compile(f"^(?s:{pattern})$", options=options)
+        compiled = re2.compile(f"^(?s:{pattern})$", options=_OPTIONS)
     except (re2.error, UnicodeEncodeError):
         raise QueryError(f"invalid regular expression in label_replace(): {pattern}") from None
     if compiled.programsize > LARGEST_PROGRAM:
@@ -140,7 +137,7 @@ class _Expansion:
     """Match -> the template's text with the match's groups in it; a group that is not there is empty."""
 
     def __init__(self, template: str, pattern: Any, spending: Spending) -> None:
-        self.parts = _parts(template, pattern)
+        self.parts = expansion(template, pattern)
         self.spending = spending
         self.fixed = sum(_size(part) for part in self.parts if isinstance(part, str))
         self.groups = Counter(part for part in self.parts if isinstance(part, int))
@@ -152,23 +149,6 @@ class _Expansion:
         return "".join([part if isinstance(part, str) else texts[part] for part in self.parts])
 
 
-def _parts(template: str, pattern: Any) -> Sequence[str | int]:
-    """Text, or the number of a group."""
-    parts: list[str | int] = []
-    at = 0
-    for found in _REFERENCE.finditer(template):
-        parts.append(template[at : found.start()])
-        parts.append("$" if found["dollar"] else _group(found["bare"] or found["braced"], pattern))
-        at = found.end()
-    return [part for part in (*parts, template[at:]) if part != ""]
-
-
 def _size(text: str) -> int:
     """Its bytes as UTF-8; lone surrogates, which PromQL may write, count as such."""
     return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
-
-
-def _group(name: str, pattern: Any) -> int | str:
-    """The group's number, or "" when the pattern has no such group."""
-    number = int(name) if _NUMBER.fullmatch(name) else pattern.groupindex.get(name, -1)
-    return number if 0 <= number <= pattern.groups else ""

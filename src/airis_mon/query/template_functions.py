@@ -15,11 +15,13 @@ import re2
 
 from airis_mon.errors import InputError, QueryCancelled, QueryError, TemplateError
 from airis_mon.query.durations import parse_duration
+from airis_mon.query.expansion import expansion
 from airis_mon.query.template_builtins import ANY, RESULT, SAMPLES, STRING, Function
 from airis_mon.query.template_format import sprintf
 from airis_mon.query.template_times import Moment, Span
 from airis_mon.query.template_values import Arguments, Struct, check_length, sample
 from airis_mon.query.values import Runs, Scalar, Value, Vector
+from airis_mon.series.matchers import re2_options
 
 MOST_QUERIES = 50
 MOST_SAMPLES = 10_000
@@ -217,21 +219,13 @@ def _to_lower(text: str) -> str:
     return "".join(lower if len(lower := c.lower()) == 1 else c for c in text)
 
 
-def _re2_options() -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 1 << 20
-    return options
-
-
-_RE2 = _re2_options()
-_GROUP = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))", re.ASCII)
+_OPTIONS = re2_options(1 << 20)
 
 
 @lru_cache(maxsize=100)
 def _pattern(pattern: str) -> Any:
     try:
-        return re2.compile(pattern, options=_RE2)
+        return re2.compile(pattern, options=_OPTIONS)
     except re2.error as error:
         why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
         raise TemplateError(f"error parsing regexp: {why}: `{pattern}`") from None
@@ -243,27 +237,19 @@ def _match(pattern: str, text: str) -> bool:
 
 def _re_replace_all(pattern: str, replacement: str, text: str) -> str:
     """Go's ReplaceAllString: an empty match right behind another one is none."""
+    compiled = _pattern(pattern)
+    written = expansion(replacement, compiled)
     parts: list[str] = []
     size = at = 0
-    for found in _pattern(pattern).finditer(text):
+    for found in compiled.finditer(text):
         if found.start() == found.end() == at and at:
             continue
-        new = _GROUP.sub(lambda name, found=found: _group(found, name), replacement)  # type: ignore[misc]
+        new = "".join([part if isinstance(part, str) else found[part] or "" for part in written])
         parts += [text[at : found.start()], new]
         size += found.start() - at + len(new)
         check_length(size)
         at = found.end()
     return "".join([*parts, text[at:]])
-
-
-def _group(found: Any, name: re.Match[str]) -> str:
-    """What a `$1`, `${name}` or `$$` of the replacement stands for."""
-    group = name[1] or name[2]
-    if group is None:
-        return "$"
-    if group.isdecimal():
-        return (found[int(group)] or "") if len(group) < 5 and int(group) <= found.re.groups else ""
-    return (found[group] or "") if group in found.re.groupindex else ""
 
 
 def _split_host_port(text: str) -> tuple[str, str] | None:

@@ -108,15 +108,16 @@ def _pattern(matcher: Matcher) -> Any:
         raise InputError(f"pattern {matcher.value!r} of label {matcher.name!r} is refused by RE2: {why}") from None
 
 
-def _re2_options() -> Any:
+def re2_options(max_mem: int, *, dot_nl: bool = False) -> Any:
+    """How patterns are compiled: in silence, in so many bytes; dot_nl: a dot means the end of a line too."""
     options = re2.Options()
-    options.dot_nl = True
+    options.dot_nl = dot_nl
     options.log_errors = False
-    options.max_mem = 8 << 20
+    options.max_mem = max_mem
     return options
 
 
-_RE2 = _re2_options()
+_RE2 = re2_options(8 << 20, dot_nl=True)
 
 
 def _condition(reader: _Reader) -> Matcher:
