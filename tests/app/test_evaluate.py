@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -388,6 +389,15 @@ def test_a_rule_that_fails_keeps_what_it_knew_and_the_others_go_on(error: Except
     room.go(2)
     assert (high.health, high.last_error) == ("ok", "")
     assert room.told[0][:2] == ("High", "firing")
+
+
+def test_the_log_says_of_a_failure_what_kind_it_is_and_the_rule_alone_names_labels() -> None:
+    room = Room(HIGH)
+    room.fails["> 10"] = QueryError('found duplicate series for the match group {user="kim"}')
+    with structlog.testing.capture_logs() as logs:
+        room.go(0)
+    assert [(log["event"], log["rule"], log["error"]) for log in logs] == [("rule.failed", "High", "QueryError")]
+    assert "kim" in room.rule("High").last_error
 
 
 def test_a_template_that_meets_a_busy_store_fails_its_rule() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -289,6 +290,34 @@ async def test_memory_that_does_not_suffice_fails_the_rule_alone(house: House) -
     process.engine.hook = run_out
     await process.until(MINUTE)
     assert process.rule("twice").last_error.startswith("the query needs more memory than there is")
+
+
+async def test_a_rule_and_its_templates_share_one_time_limit_and_the_rules_after_it_have_their_own(
+    house: House,
+) -> None:
+    text = '{{ range query "b" }}{{ . }}{{ end }}'
+    house.file(g=f"\n  - {{alert: Heavy, expr: a > 0, annotations: {{summary: '{text}'}}}}" + RECORD)
+    for x in "12345":
+        house.put(1, series=f'a{{x="{x}"}}')
+    process = house.process(timeout_s=30.0).start()
+
+    def pass_time(text: str, deadline: Deadline) -> None:
+        if text == "b":
+            deadline.at -= 31
+
+    process.engine.hook = pass_time
+    with structlog.testing.capture_logs() as logs:
+        await process.until(MINUTE)
+    assert process.rule("Heavy").last_error == (
+        "the rule took more than 30 s with the templates of its alerts; "
+        "let it mean fewer series, or its templates ask and do less"
+    )
+    assert (process.group().failures, process.events, process.rule("twice").health) == (1, [], "ok")
+    assert [text for text, _ in process.engine.times] == ["a > 0", "b", "2 * a"]
+    assert [log["error"] for log in logs if log["event"] == "rule.failed"] == ["QueryTimeout"]
+    process.engine.hook = lambda text, deadline: None
+    await process.until(2 * MINUTE)
+    assert (len(process.events), process.rule("Heavy").health) == (5, "ok")
 
 
 async def test_a_fault_of_ours_does_not_end_the_groups_task(house: House) -> None:

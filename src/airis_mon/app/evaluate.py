@@ -108,8 +108,12 @@ class GroupRun:
                 run.follow(old)
                 before.remove(old)
 
-    def evaluate(self, steps: Steps, ask: Ask, write: Write, told: Told) -> None:
+    def evaluate(
+        self, steps: Steps, ask: Ask, write: Write, told: Told, begin: Callable[[], None] = lambda: None
+    ) -> None:
         """Evaluates every rule at every step, a rule after those before it. Raises QueryCancelled.
+
+        begin is called before each rule: what it and its templates may take counts from there.
 
         A block of any length gives what its steps give one by one. It is asked and stored as a whole, so the bounds of
         `ask` must allow for its steps; step by step where a rule reads what it or a later one writes. A rule that fails
@@ -117,7 +121,7 @@ class GroupRun:
         """
         began = time.perf_counter()
         for part in _singles(steps) if self._is_stepwise else (steps,):
-            self._round(part, ask, write, told)
+            self._round(part, ask, write, told, begin)
         self.rounds += steps.count
         self.last_evaluation = steps.end
         self.evaluation_s = time.perf_counter() - began
@@ -128,12 +132,13 @@ class GroupRun:
             if isinstance(run, AlertingRun) and not run.is_saving:
                 run.restore(now, saved)
 
-    def _round(self, steps: Steps, ask: Ask, write: Write, told: Told) -> None:
+    def _round(self, steps: Steps, ask: Ask, write: Write, told: Told, begin: Callable[[], None]) -> None:
         waiting: list[_Waiting] = []
         for run, reads in zip(self.rules, self._reads, strict=True):
             if run.asks or any(reads & one.run.writes for one in waiting):
                 self._flush(waiting, write)
             began = time.perf_counter()
+            begin()
             waiting += self._evaluated(run, steps, ask, told)
             run.last_evaluation = steps.end
             run.evaluation_s = time.perf_counter() - began
@@ -151,7 +156,7 @@ class GroupRun:
             if not isinstance(error, AirisError):
                 log.exception("rule.broken", group=self.name, rule=run.name)
             self.evaluations += steps.count
-            self._note(run, steps.count, str(error) or repr(error))
+            self._note(run, steps.count, str(error) or repr(error), type(error).__name__)
             return []
         self.evaluations += steps.count
         self._note(run, int(made.failed.sum()), made.why if made.failed[-1] else "")
@@ -161,10 +166,13 @@ class GroupRun:
         series, run.shown = with_markers(made.series, before)
         return [_Waiting(run, Made(made.t - self.offset_ms, series, made.failed), before)]
 
-    def _note(self, run: RuleRun, failures: int, why: str) -> None:
-        """How it went: so many failures; why the last step failed, "" = it did not."""
+    def _note(self, run: RuleRun, failures: int, why: str, kind: str = "QueryError") -> None:
+        """How it went: so many failures; why the last step failed, "" = it did not.
+
+        The log has the kind of error alone: the reason may name labels, and is for those who may see these.
+        """
         if why and run.health != "err":
-            log.warning("rule.failed", group=self.name, rule=run.name, error=why)
+            log.warning("rule.failed", group=self.name, rule=run.name, error=kind)
         self.failures += failures
         run.health, run.last_error = ("err", why) if why else ("ok", "")
 
@@ -176,12 +184,12 @@ class GroupRun:
         except AirisError as error:
             for one in reversed(waiting):
                 one.run.shown = one.before  # so that what has ended meanwhile ends at the next evaluation
-                self._note(one.run, 1, str(error))
+                self._note(one.run, 1, str(error), type(error).__name__)
         else:
             for one, batch in zip(waiting, taken, strict=True):
                 if batch.refused:
                     self.refused += batch.refused
-                    self._note(one.run, 1, f"{batch.refused} samples refused: {batch.refusals[0].reason}")
+                    self._note(one.run, 1, f"{batch.refused} samples refused: {batch.refusals[0].reason}", "Refusal")
         waiting.clear()
 
 

@@ -18,7 +18,7 @@ import xxhash
 from airis_mon.app.evaluate import GroupRun, Write
 from airis_mon.app.rulerun import Made, RuleRun, Told
 from airis_mon.correlate.rules import ALERTS_FOR_STATE, Written
-from airis_mon.errors import AirisError, BadRules, QueryCancelled, QueryError, StoreBusy
+from airis_mon.errors import AirisError, BadRules, QueryCancelled, QueryError, QueryTimeout, StoreBusy
 from airis_mon.query.engine import Answer, Deadline, QueryEngine
 from airis_mon.query.rulefile import load_rules, paths_of
 from airis_mon.query.rules import RuleGroup
@@ -38,6 +38,12 @@ WATCH_S = 5.0
 """Rule files are looked at so often."""
 THREADS = 2
 """Groups evaluated at once."""
+
+
+class _Turn(threading.local):
+    """Until when the rule that this thread evaluates may take; None while it evaluates none."""
+
+    deadline: Deadline | None = None
 
 
 class Rules:
@@ -68,7 +74,8 @@ class Rules:
         self._patterns = tuple(patterns)
         self._interval_ms, self._offset_ms = round(interval_s * 1000), round(query_offset_s * 1000)
         self._timeout_s = timeout_s
-        self._expander = Expander(self._instant, dict(external_labels or {}), external_url)
+        self._expander = Expander(self._instant, dict(external_labels or {}), external_url, self._check)
+        self._turn = _Turn()
         self._runs: dict[str, GroupRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -230,7 +237,10 @@ class Rules:
 
     def _evaluate(self, run: GroupRun, t: int, since: int) -> None:
         try:
-            run.evaluate(Steps.at(t), self._ask, self._write, self._tell)
+            try:
+                run.evaluate(Steps.at(t), self._ask, self._write, self._tell, self._begin_rule)
+            finally:
+                self._turn.deadline = None
             if not run.is_saving and run.rounds >= SETTLED:
                 run.restore(self._clock(), lambda alert: self._saved(alert, since))
         except QueryCancelled:
@@ -249,9 +259,24 @@ class Rules:
             await asyncio.wait([call])
             raise
 
+    def _begin_rule(self) -> None:
+        self._turn.deadline = self._deadline()
+
+    def _check(self) -> None:
+        """Raises QueryTimeout or QueryCancelled when the rule under way in this thread is to make no more texts."""
+        if self._turn.deadline is None:
+            return
+        try:
+            self._turn.deadline.check()
+        except QueryTimeout:
+            raise QueryTimeout(
+                f"the rule took more than {self._timeout_s:g} s with the templates of its alerts; "
+                "let it mean fewer series, or its templates ask and do less"
+            ) from None
+
     def _ask(self, text: str, steps: Steps, lookback_ms: int | None = None) -> Answer:
         try:
-            return self._engine.query(text, steps, self._deadline(), lookback_ms)
+            return self._engine.query(text, steps, self._turn.deadline or self._deadline(), lookback_ms)
         except MemoryError:
             raise QueryError("the query needs more memory than there is; let the rule mean fewer series") from None
 
@@ -273,7 +298,7 @@ class Rules:
         except (QueryCancelled, StoreBusy):
             raise
         except AirisError as error:
-            log.warning("rules.restore.failed", alert=alert, error=str(error))
+            log.warning("rules.restore.failed", alert=alert, error=type(error).__name__)
             return {}
         return {labels: (round(at[labels] * 1000), seconds) for labels, seconds in value.items() if labels in at}
 

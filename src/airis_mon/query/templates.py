@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -84,14 +84,18 @@ def expand(
 
 @dataclass(frozen=True, slots=True)
 class Expander:
-    """Makes the texts of alerts, with what all of them share."""
+    """Makes the texts of alerts, with what all of them share. check: raises when there is no time for another one."""
 
     query: QueryFunction
     external_labels: Mapping[str, str]
     external_url: str
+    check: Callable[[], None] = lambda: None
 
     def text(self, template: str, alert: str, labels: Labels, value: float, now_ms: int) -> str:
-        """The text; as in Prometheus, one that cannot be made says why. Raises what `expand` lets pass."""
+        """The text; as in Prometheus, one that cannot be made says why. Raises what `expand` lets pass, and `check`."""
+        if "{{" not in template:
+            return template
+        self.check()
         shared = (self.external_labels, value, self.query, now_ms, self.external_url)
         try:
             return expand(template, labels, *shared, alert=alert)
