@@ -16,7 +16,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from airis_mon.app.peaks import Peaks
+from airis_mon.app.peaks import MINUTE_MS, MINUTES, Peaks
 from airis_mon.detect.arrange import arranged
 from airis_mon.detect.base import Bands, Scores, State
 from airis_mon.detect.detectors.record import PROFILES, Record
@@ -314,8 +314,19 @@ class Detection:
             self._judge(self._batch(columns), known)
             self._judged_until = max(self._judged_until, min(self._now(), int(columns.t.max(initial=0))))
             self._flush()
+        self._recall(stored)
         self.is_catching_up = False
         return True
+
+    def _recall(self, stored: Sequence[Anomaly]) -> None:
+        """Knows the alarms of before the start again, of which the last ten minutes' peaks are asked for."""
+        since = self._now() - (MINUTES + 1) * MINUTE_MS
+        with self.lock:
+            for anomaly in (a for a in stored if a.t >= since):
+                for slot in self.watch.slots_of(anomaly.fp):
+                    if self.watch.signal(slot).kind == anomaly.signal:
+                        row = np.array([slot], np.int32), np.array([anomaly.t]), np.array([anomaly.score])
+                        self.peaks.add(*row, self._now())
 
     def _batch(self, columns: Columns) -> Batch:
         order = np.argsort(columns.t, kind="stable")

@@ -20,7 +20,6 @@ from airis_mon.app.peaks import MINUTE_MS, MINUTES
 from airis_mon.app.reporter import SCORE
 from airis_mon.detect.watch import Watch
 from airis_mon.errors import QueryError, TooLarge
-from airis_mon.events.anomaly import ALARM
 from airis_mon.query.plan import Leaf, Select
 from airis_mon.query.ranges import over
 from airis_mon.query.values import Flags, Runs, Scalar, Vector, empty, vector
@@ -86,7 +85,6 @@ class Insight:
         self._history = history
         self._store = store
         self._clock = clock
-        self._born = clock()
         self.curves = Curves(history, clock)
 
     @property
@@ -216,7 +214,7 @@ class Insight:
     # -- what they were -----------------------------------------------------------------------------------------
 
     def _instant(self, name: str, signals: Sequence[_Signal], leaf: Select, check: Check) -> Vector:
-        if name == SCORE and leaf.function == "last" and self._is_live(leaf.steps, len(signals)):
+        if name == SCORE and leaf.function == "last" and self._is_now(leaf.steps):
             return self._live(signals, leaf.steps.start)
         ends = leaf.steps.t
         start = since(leaf.steps.start) if name == SCORE else leaf.steps.start - leaf.window + 1
@@ -264,36 +262,17 @@ class Insight:
 
     # -- now ----------------------------------------------------------------------------------------------------
 
-    def _is_live(self, steps: Steps, count: int) -> bool:
-        """Whether the peaks in memory answer: of the present, and once they are complete or nothing else can."""
-        is_now = steps.count == 1 and steps.start >= self._clock() - LIVE_MS
-        return is_now and (self._is_complete() or count > self.most_scores)
-
-    def _is_complete(self) -> bool:
-        detection = self._history.detection
-        return not detection.is_catching_up and since(self._clock()) > self._born
+    def _is_now(self, steps: Steps) -> bool:
+        """Whether the present is asked for, which the peaks in memory answer as GET /metrics does."""
+        return steps.count == 1 and steps.start >= self._clock() - LIVE_MS
 
     def _live(self, signals: Sequence[_Signal], t: int) -> Vector:
         detection, slots = self._history.detection, np.array([s.slot for s in signals])
         with detection.lock:
             value = detection.peaks.highest(t, int(slots.max()) + 1)[slots].astype(np.float64)
-        if not self._is_complete():
-            value = np.maximum(value, self._told(signals, t))
         last_t = detection.catalogue.last_t[[s.sid for s in signals]]
         has = (last_t >= since(t)) | (value > 0)
         return vector([s.labels for s in signals], value[:, None], has[:, None])
-
-    def _told(self, signals: Sequence[_Signal], t: int) -> Values:
-        """(signals,) the highest stored anomaly of the ten minutes, 0 without one.
-
-        So all above the line is there that was before a restart, of which the peaks in memory know nothing.
-        """
-        stored = self._store.anomalies(None, since(t), t, ALARM, limit=100_000)
-        highest: dict[tuple[int, str], float] = {}
-        for anomaly in stored:
-            key = anomaly.fp, anomaly.signal
-            highest[key] = max(anomaly.score, highest.get(key, 0.0))
-        return np.array([highest.get((s.fp, s.kind), 0.0) for s in signals])
 
 
 def labels_of(name: str, labels: Labels, kind: str) -> Labels:
