@@ -466,6 +466,15 @@ def test_of_a_block_that_fails_only_the_steps_fail_that_would_alone() -> None:
     assert room.rule("sum").health == "ok"
 
 
+def test_what_can_never_be_computed_is_asked_once_for_a_block() -> None:
+    room = Room("- {record: never, expr: histogram_avg(a)}")
+    room.memory.put("a", *range(10))
+    room.go(0, 10)
+    assert len(room.asked) == 1
+    assert (room.run.evaluations, room.run.failures) == (10, 10)
+    assert "native histograms are not stored" in room.rule("never").last_error
+
+
 # --- from file to file, from process to process ----------------------------------------------------------------------
 
 

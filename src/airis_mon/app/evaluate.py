@@ -19,7 +19,7 @@ from airis_mon.correlate.rules import Written
 from airis_mon.errors import AirisError, QueryCancelled, QueryError
 from airis_mon.query.engine import LOOKBACK_MS, SUBQUERY_STEP_MS, Answer
 from airis_mon.query.parse import parse
-from airis_mon.query.plan import Leaf, Planner, leaves
+from airis_mon.query.plan import Leaf, Node, Planner, leaves
 from airis_mon.query.rules import AlertingRule, Rule, RuleGroup
 from airis_mon.query.templates import Expander
 from airis_mon.series.batch import STALE, Batch
@@ -151,7 +151,7 @@ class GroupRun:
         except QueryCancelled:
             raise
         except Exception as error:  # boundary: supervision of a rule
-            if type(error) is QueryError and steps.count > 1:
+            if type(error) is QueryError and steps.count > 1 and _planned(run.query):  # else it fails at every step
                 return [one for half in _halves(steps) for one in self._evaluated(run, half, ask, told)]
             if not isinstance(error, AirisError):
                 log.exception("rule.broken", group=self.name, rule=run.name)
@@ -253,11 +253,16 @@ def _is_stepwise(runs: Sequence[RuleRun], reads: Sequence[set[str]]) -> bool:
 
 def meant(expr: str, names: set[str]) -> set[str]:
     """Those of some metrics' names that an expression may select: by the name, or by conditions that it meets."""
+    node = _planned(expr)
+    return {name for leaf in leaves(node) for name in _meant(leaf, names)} if node else set()
+
+
+def _planned(expr: str) -> Node | None:
+    """What is to be computed; None of an expression that cannot be, which will say so at each evaluation."""
     try:
-        node = Planner(Steps.at(0), 0, LOOKBACK_MS, SUBQUERY_STEP_MS, frozenset()).plan(parse(expr))
-    except AirisError:  # it will say so at each evaluation
-        return set()
-    return {name for leaf in leaves(node) for name in _meant(leaf, names)}
+        return Planner(Steps.at(0), 0, LOOKBACK_MS, SUBQUERY_STEP_MS, frozenset()).plan(parse(expr))
+    except AirisError:
+        return None
 
 
 def _meant(leaf: Leaf, names: set[str]) -> set[str]:
