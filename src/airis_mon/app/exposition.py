@@ -90,7 +90,7 @@ class Exposition:
             failures.add_metric([name], engine.failures.get(name, 0))
         yield failures
         degraded = GaugeMetricFamily(
-            "airis_source_degraded", "Parts of a source, of the write-back or of the rules that do not work now.", labels=["source"]
+            "airis_source_degraded", "Parts of a source, the write-back or the rules that fail.", labels=["source"]
         )
         for name, what in engine.degraded().items():
             degraded.add_metric([name], len(what))
