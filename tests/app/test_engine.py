@@ -446,3 +446,9 @@ async def test_a_source_that_cannot_read_is_shown(house: House) -> None:
     assert 'airis_source_failures_total{source="scrape it"} 0.0' in page
     health = engine.health()
     assert (health["degraded"], health["catchingUp"], health["status"]) == (["scrape it"], False, "healthy")
+
+
+async def test_rules_have_metrics_of_their_own(engine: Engine) -> None:
+    page = (await engine.exposition()).decode()
+    assert "airis_rules 0.0" in page
+    assert "airis_rules_reload_ok 1.0" in page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -13,7 +13,10 @@ from airis_mon.series.labels import METRIC, Labels, without
 
 if TYPE_CHECKING:
     from airis_mon.app.engine import Engine
+    from airis_mon.app.evaluate import GroupRun
 
+GROUPS_SHOWN = 1_000
+"""So many groups of rules stand in /metrics at most."""
 SCORES_SHOWN = 10_000
 """So many signals stand in /metrics at most, the highest scores first: a page of millions helps nobody."""
 
@@ -37,6 +40,7 @@ class Exposition:
         yield from self._detector()
         yield from self._state()
         yield from self._sources()
+        yield from self._rules()
 
     def _passed(self) -> Iterator[Metric]:
         counts = self._engine.counts
@@ -104,11 +108,44 @@ class Exposition:
         yield sent
         yield dropped
 
+    def _rules(self) -> Iterator[Metric]:
+        rules = self._engine.parts.rules
+        groups = rules.groups
+        yield GaugeMetricFamily("airis_rules", "Rules that are evaluated.", sum(len(g.rules) for g in groups))
+        is_ok = rules.fault is None
+        yield GaugeMetricFamily("airis_rules_reload_ok", "0 while changed rule files are faulty.", float(is_ok))
+        totals: tuple[tuple[str, str, Callable[[GroupRun], float]], ...] = (
+            ("airis_rule_evaluations", "Evaluations of single rules.", lambda g: g.evaluations),
+            ("airis_rule_failures", "Evaluations of single rules that failed.", lambda g: g.failures),
+            ("airis_rule_missed_evaluations", "Moments at which a group was not evaluated.", lambda g: g.missed),
+            ("airis_rule_refused", "Samples of rules that were not stored.", lambda g: g.refused),
+        )
+        for name, text, of in totals:
+            yield _by_group(CounterMetricFamily(name, text, labels=["file", "group"]), groups, of)
+        latest: tuple[tuple[str, str, Callable[[GroupRun], float]], ...] = (
+            ("airis_rule_group_last_duration_seconds", "How long the last evaluation took.", lambda g: g.evaluation_s),
+            (
+                "airis_rule_group_last_evaluation_timestamp_seconds",
+                "The moment of the last evaluation, 0 before it.",
+                lambda g: (g.last_evaluation or 0) / 1000,
+            ),
+        )
+        for name, text, of in latest:
+            yield _by_group(GaugeMetricFamily(name, text, labels=["file", "group"]), groups, of)
+
     def _scores(self) -> Iterator[bytes]:
         yield b"# HELP aiops_anomaly_score Highest score of the last ten minutes, 0..1; 0.8 is the alarm line.\n"
         yield b"# TYPE aiops_anomaly_score gauge\n"
         for labels, signal, score in self._engine.scores(SCORES_SHOWN):
             yield f"aiops_anomaly_score{{{_pairs(score_labels(labels, signal))}}} {score:.6g}\n".encode()
+
+
+def _by_group(
+    family: CounterMetricFamily | GaugeMetricFamily, groups: Sequence[GroupRun], of: Callable[[GroupRun], float]
+) -> Metric:
+    for group in groups[:GROUPS_SHOWN]:
+        family.add_metric([group.file, group.name], of(group))
+    return family
 
 
 def score_labels(labels: Labels, signal: str) -> Labels:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from airis_mon import __version__
 from airis_mon.errors import AirisError, ConfigError
@@ -16,7 +18,9 @@ COMMANDS = ("serve", "query", "detect", "simulate", "keys", "config")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; answers its exit code."""
-    args = _parser().parse_args(argv)
+    args, unknown = _parser().parse_known_args(argv)
+    if unknown:
+        _refuse(args.parser, unknown[0])
     try:
         return int(args.run(args))
     except ConfigError as error:
@@ -41,4 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     for name in COMMANDS:
         module = import_module(f"airis_mon.cli.{name}")
         module.add_parser(commands)
+        commands.choices[name].set_defaults(parser=commands.choices[name])
     return parser
+
+
+def _refuse(parser: argparse.ArgumentParser, argument: str) -> NoReturn:
+    """Ends with the usage of the command that was meant, and the option that may have been."""
+    options = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001
+    close = difflib.get_close_matches(argument.partition("=")[0], options, 1)
+    parser.error(f"unrecognized argument: {argument}" + (f"; did you mean {close[0]}?" if close else ""))

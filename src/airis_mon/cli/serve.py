@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from airis_mon.config.settings import Settings
     from airis_mon.manager import AIOpsManager
 
+KEEP_ALIVE_S = 75
+"""An idle connection is kept so long: at uvicorn's 5 s a sender of every 5 s wrote into one that was being closed."""
 DRAIN_S = 15
 """Requests under way get so long after SIGTERM."""
 
@@ -126,6 +128,7 @@ def _server(app: Any, manager: AIOpsManager, settings: Settings) -> Any:
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=DRAIN_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
             server_header=False,
             forwarded_allow_ips=settings.security.trusted_proxies,  # unset, uvicorn believes every local client
         )
