@@ -62,7 +62,7 @@ def test_a_pattern_that_re2_refuses_is_refused_in_its_words() -> None:
 
 
 def test_patterns_that_would_take_rust_minutes_to_compile_take_none() -> None:
-    selectors = ",".join([r'a=~"(((\\pL{3}){10}){5})"'] * 1000)  # 100 s, if each was compiled
+    selectors = ",".join([r'a=~"((\\pL{3}){10})"'] * 1000)  # minutes, if Rust compiled each
     assert len(conditions(f"x{{{selectors}}}")) == 1000
     different = ",".join(f'a=~"b{i}"' for i in range(101))
     assert refused(f"x{{{different}}}") == "parse error: the expression has more than 100 different patterns"

@@ -95,3 +95,10 @@ def test_a_pattern_that_would_backtrack_without_end_answers():
 def test_patterns_are_those_of_the_store():
     matches = compile_matchers(parse_selector(r'{x=~"[[:alpha:]]+\\p{L}.é"}'))
     assert matches((("__name__", "up"), ("x", "abcß\né")))
+
+
+def test_a_pattern_of_very_many_instructions_is_refused() -> None:
+    names = "|".join(f"service-{i:04d}.example" for i in range(1000))
+    assert compile_selectors([f'{{a=~"{names}"}}'])((("a", "service-0007.example"),))
+    with pytest.raises(InputError, match="instructions, at most 65,536"):
+        compile_selectors([f'{{a=~"{"(a?){50}" * 400}"}}'])

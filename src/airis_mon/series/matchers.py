@@ -16,6 +16,8 @@ import re2
 from airis_mon.errors import InputError
 from airis_mon.series.labels import METRIC, Labels
 
+MOST_INSTRUCTIONS = 65_536
+"""Of a pattern: a thousand names take 26,000; what is far larger takes milliseconds for each value it is tried on."""
 OPERATORS = ("=~", "!~", "!=", "=")
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -102,10 +104,16 @@ def _pattern(matcher: Matcher) -> Any:
     if matcher.op not in {"=~", "!~"}:
         return None
     try:
-        return re2.compile(matcher.value, options=_RE2)
+        pattern = re2.compile(matcher.value, options=_RE2)
     except (re2.error, UnicodeEncodeError) as error:
         why = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
         raise InputError(f"pattern {matcher.value!r} of label {matcher.name!r} is refused by RE2: {why}") from None
+    if (size := pattern.programsize) > MOST_INSTRUCTIONS:
+        raise InputError(
+            f"the pattern of label {matcher.name!r} compiles to {size:,} instructions, at most {MOST_INSTRUCTIONS:,} "
+            "are taken; write fewer alternatives and repetitions"
+        )
+    return pattern
 
 
 def re2_options(max_mem: int, *, dot_nl: bool = False) -> Any:
