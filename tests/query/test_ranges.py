@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,10 +12,10 @@ from airis_mon.errors import QueryCancelled, QueryError
 from airis_mon.query import windows
 from airis_mon.query.ranges import over
 from airis_mon.query.values import Runs, Scalar, Vector
+from tests.series import windows as reference
+from tests.series.windows import Sample
 
 MINUTE = 60_000
-Sample = tuple[int, float]
-Reference = Callable[[Sequence[Sample], int, int, int, float], "float | None"]
 
 
 def test_window_is_open_on_the_left_and_closed_on_the_right() -> None:
@@ -214,127 +212,11 @@ def test_windows_of_very_different_length_lie_in_different_pieces(monkeypatch: p
     assert found.value[found.has].tolist() == [0, 0, 0, 0, 136, 780, 0, 3, 3, 0, 136, 136]
 
 
-# The same definitions, sample by sample.
-
-
-def extrapolated(samples: Sequence[Sample], end: int, window: int, growth: float, *, is_counter: bool) -> float:
-    (first, value), (last, _) = samples[0], samples[-1]
-    covered = (last - first) / 1000
-    interval = covered / (len(samples) - 1)
-    before, after = (first - (end - window)) / 1000, (end - last) / 1000
-    if before >= 1.1 * interval:
-        before = interval / 2
-    if after >= 1.1 * interval:
-        after = interval / 2
-    if is_counter and growth > 0 and value >= 0 and covered * (value / growth) < before:
-        before = covered * (value / growth)
-    return growth * (covered + before + after) / covered
-
-
-def increase(samples: Sequence[Sample], end: int, window: int, t: int, param: float) -> float | None:
-    if len(samples) < 2:
-        return None
-    growth = samples[-1][1] - samples[0][1] + sum(a for (_, a), (_, b) in pairwise(samples) if b < a)
-    return extrapolated(samples, end, window, growth, is_counter=True)
-
-
-def rate(samples: Sequence[Sample], end: int, window: int, t: int, param: float) -> float | None:
-    found = increase(samples, end, window, t, param)
-    return None if found is None else found / (window / 1000)
-
-
-def delta(samples: Sequence[Sample], end: int, window: int, t: int, param: float) -> float | None:
-    if len(samples) < 2:
-        return None
-    return extrapolated(samples, end, window, samples[-1][1] - samples[0][1], is_counter=False)
-
-
-def idelta(samples: Sequence[Sample], end: int, window: int, t: int, param: float) -> float | None:
-    return samples[-1][1] - samples[-2][1] if len(samples) > 1 else None
-
-
-def irate(samples: Sequence[Sample], end: int, window: int, t: int, param: float) -> float | None:
-    if len(samples) < 2:
-        return None
-    (before, old), (last, new) = samples[-2:]
-    return (new if new < old else new - old) / ((last - before) / 1000)
-
-
-def line(samples: Sequence[Sample], origin: int) -> tuple[float, float]:
-    values = [value for _, value in samples]
-    if all(value == values[0] for value in values):
-        return (math.nan, math.nan) if math.isinf(values[0]) else (0.0, values[0])
-    if not all(map(math.isfinite, values)):
-        return math.nan, math.nan
-    fit = statistics.linear_regression([(t - origin) / 1000 for t, _ in samples], values)
-    return fit.slope, fit.intercept
-
-
-def deriv(samples: Sequence[Sample], end: int, window: int, t: int, param: float) -> float | None:
-    return line(samples, samples[0][0])[0] if len(samples) > 1 else None
-
-
-def predict_linear(samples: Sequence[Sample], end: int, window: int, t: int, param: float) -> float | None:
-    if len(samples) < 2:
-        return None
-    slope, intercept = line(samples, t)
-    return slope * param + intercept
-
-
-def of_values(compute: Callable[[list[float]], float]) -> Reference:
-    return lambda samples, *_: compute([value for _, value in samples]) if samples else None
-
-
-def total(values: list[float]) -> float:
-    return math.fsum(values) if all(map(math.isfinite, values)) else sum(values)
-
-
-def variance(values: list[float]) -> float:
-    return statistics.pvariance(values) if all(map(math.isfinite, values)) else math.nan
-
-
-def extreme(choose: Callable[[list[float]], float]) -> Reference:
-    return of_values(lambda values: choose([v for v in values if not math.isnan(v)] or [math.nan]))
-
-
-def quantile(samples: Sequence[Sample], end: int, window: int, t: int, phi: float) -> float | None:
-    if not samples:
-        return None
-    if math.isnan(phi) or not 0 <= phi <= 1:
-        return math.nan if math.isnan(phi) else math.copysign(math.inf, phi)
-    values = sorted((value for _, value in samples), key=lambda v: (not math.isnan(v), v))
-    rank = phi * (len(values) - 1)
-    lower = math.floor(rank)
-    upper = min(len(values) - 1, lower + 1)
-    return values[lower] * (1 - (rank - lower)) + values[upper] * (rank - lower)
-
-
-def differ(a: float, b: float) -> bool:
-    return a != b and not (math.isnan(a) and math.isnan(b))
-
-
-REFERENCES: dict[str, Reference] = {
-    "avg_over_time": of_values(lambda values: total(values) / len(values)),
-    "changes": of_values(lambda values: float(sum(differ(a, b) for a, b in pairwise(values)))),
-    "count_over_time": of_values(lambda values: float(len(values))),
-    "delta": delta,
-    "deriv": deriv,
-    "first_over_time": of_values(lambda values: values[0]),
-    "idelta": idelta,
-    "increase": increase,
-    "irate": irate,
-    "last_over_time": of_values(lambda values: values[-1]),
-    "max_over_time": extreme(max),
-    "min_over_time": extreme(min),
-    "predict_linear": predict_linear,
-    "present_over_time": of_values(lambda values: 1.0),
-    "quantile_over_time": quantile,
-    "rate": rate,
-    "resets": of_values(lambda values: float(sum(b < a for a, b in pairwise(values)))),
-    "stddev_over_time": of_values(lambda values: math.sqrt(variance(values))),
-    "stdvar_over_time": of_values(variance),
-    "sum_over_time": of_values(total),
-}
+FUNCTIONS = (
+    *("rate", "increase", "delta", "irate", "idelta", "deriv", "predict_linear", "changes", "resets"),
+    *("min_over_time", "max_over_time", "avg_over_time", "sum_over_time", "count_over_time", "present_over_time"),
+    *("first_over_time", "last_over_time", "quantile_over_time", "stddev_over_time", "stdvar_over_time"),
+)
 
 # Multiples of 1/4 keep the references' plain sums exact; the strange values are rarer than the others.
 numbers = st.integers(-40, 40).map(lambda n: n / 4)
@@ -350,7 +232,7 @@ def series(draw: st.DrawFn) -> list[Sample]:
     return list(zip(np.cumsum([draw(st.integers(-5000, 5000)), *gaps])[1:].tolist(), values, strict=True))
 
 
-@pytest.mark.parametrize("function", sorted(REFERENCES))
+@pytest.mark.parametrize("function", FUNCTIONS)
 @settings(max_examples=60, deadline=None)
 @given(
     many=st.lists(series(), min_size=1, max_size=4),
@@ -378,8 +260,7 @@ def test_every_function_agrees_with_its_definition(
 
     for row, samples in enumerate(many):
         for i, end in enumerate(ends):
-            inside = [(t, value) for t, value in samples if end - window < t <= end]
-            expected = REFERENCES[function](inside, end, window, end + moved, param[i])
+            expected = reference.compute(function, samples, end, window, [param[i]], end + moved)
             assert found.has[row, i] == (expected is not None)
             if expected is not None:
                 assert found.value[row, i] == pytest.approx(expected, rel=1e-9, abs=1e-9, nan_ok=True)

@@ -12,16 +12,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airis_mon.errors import QueryCancelled, QueryError, QueryTimeout
+from airis_mon.query.ranges import over
+from airis_mon.query.values import Runs, Scalar
 from airis_mon.series.batch import STALE, Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import canonical
 from airis_mon.series.matchers import Matcher
+from airis_mon.series.slopes import SLOPES
 from airis_mon.series.steps import Steps
 from airis_mon.store.backends.clickhouse import ClickHouse
 from airis_mon.store.base import Grid
-from tests.store import windows
+from tests.series import windows
+from tests.series.windows import Sample
 from tests.store.conftest import Open
-from tests.store.windows import Sample
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 both_ways = pytest.mark.parametrize("open_store", ["embedded", "http"], indirect=True)
@@ -160,6 +163,24 @@ def test_every_function_equals_prometheus_on_every_kind_of_series(open_store: Op
         (Steps.at(T + 300_000), 5 * MINUTE),
     ):
         world.check(steps, window)
+
+
+def test_slopes_are_the_same_whether_the_store_computes_them_or_the_algebra_from_samples(open_store: Open) -> None:
+    world = World(open_store(), zoo(np.random.default_rng(5)))
+    numbers = [[s for s in samples if not is_marker(s[1])] for samples in world.samples]
+    t, value = zip(*itertools.chain.from_iterable(numbers), strict=True)
+    bounds = np.cumsum([0, *map(len, numbers)])
+    runs = Runs([(("fp", str(fp)),) for fp in world.fps], bounds, np.array(t, np.int64), np.array(value, np.float64))
+    for steps, window in ((Steps(T - 7, 31_000, 40), 5 * MINUTE), (Steps.at(T + 300_000), 5 * MINUTE)):
+        ahead = Scalar(np.full(steps.count, AHEAD))
+        for function in SLOPES:
+            ours = over(function, runs, steps.t, window, [ahead], steps.t, lambda: None).present()
+            grid = world.grid(function, steps, window)
+            row = {str(fp): i for i, fp in enumerate(grid.fp.tolist())}
+            order = [row[labels[0][1]] for labels in ours.labels]
+            assert len(order) == len(row) > 10
+            np.testing.assert_array_equal(ours.has, grid.has[order])
+            np.testing.assert_array_equal(ours.value, grid.value[order])
 
 
 @both_ways

@@ -29,7 +29,7 @@ from airis_mon.app.reporter import Part
 from airis_mon.app.rules import Rules
 from airis_mon.app.sources import Sources
 from airis_mon.app.vitals import Vitals
-from airis_mon.app.warm import warm_detect, warm_ingest
+from airis_mon.app.warm import warm_detect, warm_ingest, warm_queries
 from airis_mon.detect.coverage import Coverage
 from airis_mon.errors import AirisError, InputError, NotFound, Refusal, StoreBusy, StoreError
 from airis_mon.events.anomaly import Anomaly
@@ -276,6 +276,7 @@ class Engine:
         try:
             catalogue, batches = warm_ingest(self.parts.store)
             self._tell(loop, self._ingest_is_warm)
+            warm_queries(batches)
             warm_detect(catalogue, batches)
             self.parts.kernels.complete()
             self.parts.detection.start()  # not before: it would hold its lock while it compiles

@@ -1,4 +1,4 @@
-"""Compiles every kernel of the live path, or loads it from the cache, before the first sender waits for it."""
+"""Compiles the kernels of the live path and of queries, or loads them from the cache, before anybody waits for them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from airis_mon.detect.arrange import arranged
 from airis_mon.detect.detectors.record import Record
 from airis_mon.detect.watch import Watch
 from airis_mon.ingest.decoders.remote_write import RemoteWrite
+from airis_mon.query.ranges import over
+from airis_mon.query.values import Runs, Scalar
 from airis_mon.series.admit import Limits, admit
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.encode import field, label_block, write_request
 from airis_mon.series.labels import canonical
+from airis_mon.series.slopes import SLOPES
 from airis_mon.store.base import SeriesStore
 from airis_mon.store.seen import Seen
 
@@ -55,3 +58,11 @@ def warm_detect(catalogue: Catalogue, batches: list[Batch]) -> None:
         signals = watch.route(batch)
         arranged(signals.slot, bank.size)
         bank.update_with_bands(signals.slot, signals.t, signals.value, only_alarms=True)
+
+
+def warm_queries(batches: list[Batch]) -> None:
+    """Computes the slopes of these samples, as the store does, and the algebra with samples that it was given."""
+    t, value = (np.concatenate([getattr(batch, column)[:1] for batch in batches]) for column in ("t", "value"))
+    runs, ends = Runs([()], np.array([0, len(t)]), t, value), t[-1:]
+    for function in SLOPES:
+        over(function, runs, ends, int(t[-1]), [Scalar(np.zeros(1))], ends, lambda: None)

@@ -9,11 +9,11 @@ import numpy as np
 from airis_mon.errors import QueryError
 from airis_mon.query import rates
 from airis_mon.query.arguments import Given
-from airis_mon.query.regression import deriv, predict_linear
 from airis_mon.query.sums import mean, total
 from airis_mon.query.values import Runs, Value, Vector, vector
 from airis_mon.query.windows import Piece, Rows, Windows, blocks
 from airis_mon.series.batch import Times, Values
+from airis_mon.series.slopes import SLOPES, slopes
 
 Compute = Callable[[Windows, Given], Values]
 
@@ -52,6 +52,10 @@ def _of_windows(compute: Callable[[Windows], Values]) -> Compute:
     return lambda windows, _: compute(windows)
 
 
+def _of_slope(name: str) -> Compute:
+    return lambda windows, given: slopes(name, windows.spans, given.t, given.scalar(0), windows.check)
+
+
 def _of_each(compute: Callable[[Piece, Values], Values], pad: float = 0.0) -> Compute:
     """compute: of a piece and its values (k, windows), `pad` where a window has no more."""
     return lambda windows, _: windows.packed(lambda piece: compute(piece, piece.of(windows.value, pad)))
@@ -87,22 +91,19 @@ def _quantiles(phi: Values, piece: Piece, value: Values) -> Values:
 
 
 _FUNCTIONS: dict[str, tuple[Compute, int]] = {
+    **{name: (_of_slope(name), 2) for name in SLOPES},
     "avg_over_time": (_of_each(lambda piece, value: mean(value, piece.count)), 1),
     "changes": (_of_windows(rates.changes), 1),
     "count_over_time": (_of_windows(lambda windows: windows.count.astype(np.float64)), 1),
     "delta": (_of_windows(rates.delta), 2),
-    "deriv": (_of_windows(deriv), 2),
     "first_over_time": (_of_windows(lambda windows: windows.at(windows.value)), 1),
     "idelta": (_of_windows(rates.idelta), 2),
-    "increase": (_of_windows(rates.increase), 2),
     "irate": (_of_windows(rates.irate), 2),
     "last_over_time": (_of_windows(lambda windows: windows.at_last(windows.value)), 1),
     "max_over_time": (_of_each(lambda _, value: np.fmax.reduce(value, axis=0), np.nan), 1),
     "min_over_time": (_of_each(lambda _, value: np.fmin.reduce(value, axis=0), np.nan), 1),
-    "predict_linear": (lambda windows, given: predict_linear(windows, given.scalar(0), given.t), 2),
     "present_over_time": (_of_windows(lambda windows: np.ones(windows.count.shape)), 1),
     "quantile_over_time": (_quantile, 1),
-    "rate": (_of_windows(rates.rate), 2),
     "resets": (_of_windows(rates.resets), 1),
     "stddev_over_time": (_of_each(lambda piece, value: np.sqrt(_variance(piece, value))), 1),
     "stdvar_over_time": (_of_each(_variance), 1),

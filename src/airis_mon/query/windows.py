@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from airis_mon.query.values import Flags, Runs
 from airis_mon.series.batch import Times, Values
+from airis_mon.series.slopes import Spans
 
 CELLS = 1 << 16
 """So many numbers are laid side by side at once: they stay in the processor's cache."""
@@ -45,52 +46,48 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """t: (n,) ms and value: (n,) are the samples of s series, one series after another.
+    """Windows of s series; count: (s, steps) how many samples each has; check: raises when the query is to end."""
 
-    first: (s, steps) the place of each window's first sample; count: (s, steps) how many it has; ends: (steps,) ms;
-    width: ms; check: raises when the query is to end.
-    """
-
-    t: Times
-    value: Values
-    first: Rows
+    spans: Spans
     count: Rows
-    ends: Times
-    width: int
     check: Check
 
     @classmethod
     def over(cls, runs: Runs, ends: Times, width: int, check: Check) -> Windows:
-        """ends: (steps,) ms, never falling."""
-        first = _upto(runs, ends - width)
-        return cls(runs.t, runs.value, first, _upto(runs, ends) - first, ends, width, check)
+        """ends: (steps,) ms, never falling; width: ms."""
+        spans = Spans.over(runs.t, runs.value, runs.bounds, ends, width)
+        return cls(spans, spans.high - spans.low, check)
+
+    @property
+    def t(self) -> Times:
+        """(n,) ms: of the samples, one series after another."""
+        return self.spans.t
+
+    @property
+    def value(self) -> Values:
+        """(n,) the samples."""
+        return self.spans.value
 
     def at(self, column: NDArray[Number]) -> NDArray[Number]:
         """(s, steps) a column at each window's first sample; some neighbour where it has none."""
-        return column.take(self.first, mode="clip")
+        return column.take(self.spans.low, mode="clip")
 
     def at_last(self, column: NDArray[Number], back: int = 0) -> NDArray[Number]:
         """(s, steps) a column at so many samples before each window's last; some neighbour where it has fewer."""
-        return column.take(self.first + (self.count - 1 - back), mode="clip")
+        return column.take(self.spans.high - (1 + back), mode="clip")
 
-    def inner(self, flags: Flags) -> tuple[Rows, Rows]:
-        """(first, count) of the flagged samples among all flagged ones, the first sample of each window left out."""
+    def inner(self, flags: Flags) -> Values:
+        """(s, steps) how many samples of each window are flagged, its first one left out."""
         upto: Rows = np.cumsum(flags)  # (n,) flagged ones up to each sample
-        before = self.at(upto)
-        return before, np.where(self.count > 0, self.at_last(upto) - before, 0)
+        return np.where(self.count > 0, self.at_last(upto) - self.at(upto), 0).astype(np.float64)
 
-    def packed(self, compute: Callable[[Piece], Values], least: int = 1) -> Values:
-        """(s, steps) what is computed from each window of at least so many samples; NaN elsewhere."""
-        return packed(self.first, self.count, compute, least, self.check)
-
-
-def packed(first: Rows, count: Rows, compute: Callable[[Piece], Values], least: int, check: Check) -> Values:
-    """As `Windows.packed`, of windows anywhere in a column; first, count: (s, steps)."""
-    found = np.full(count.size, np.nan)
-    for cells, piece in _pieces(first, count, least):
-        check()
-        found[cells] = compute(piece)
-    return found.reshape(count.shape)
+    def packed(self, compute: Callable[[Piece], Values]) -> Values:
+        """(s, steps) what is computed from each window that has samples; NaN elsewhere."""
+        found = np.full(self.count.size, np.nan)
+        for cells, piece in _pieces(self.spans.low, self.count):
+            self.check()
+            found[cells] = compute(piece)
+        return found.reshape(self.count.shape)
 
 
 def blocks(runs: Runs, steps: int) -> Iterator[tuple[slice, Runs]]:
@@ -103,20 +100,11 @@ def blocks(runs: Runs, steps: int) -> Iterator[tuple[slice, Runs]]:
         yield slice(start, start + size), part
 
 
-def _upto(runs: Runs, ends: Times) -> Rows:
-    """(s, steps) the place after the last sample of each series that is not later than each end."""
-    series, steps = len(runs.labels), len(ends)
-    owner = np.repeat(np.arange(series), np.diff(runs.bounds))
-    cell = owner * (steps + 1) + np.searchsorted(ends, runs.t)  # the first end that includes it
-    counts = np.bincount(cell, minlength=series * (steps + 1)).reshape(series, steps + 1)
-    return runs.bounds[:-1, np.newaxis] + np.cumsum(counts[:, :-1], axis=1)
-
-
-def _pieces(first: Rows, count: Rows, least: int) -> Iterator[tuple[Rows, Piece]]:
+def _pieces(first: Rows, count: Rows) -> Iterator[tuple[Rows, Piece]]:
     """(which windows, the windows): the longest first, windows of like length together, so that little is padded."""
     lengths = count.ravel()
     order = np.argsort(lengths, kind="stable")
-    end, start = len(order), int(np.searchsorted(lengths[order], least))
+    end, start = len(order), int(np.searchsorted(lengths[order], 1))
     while end > start:
         longest = int(lengths[order[end - 1]])
         cells = order[max(start, end - max(1, CELLS // longest)) : end]

@@ -1,7 +1,9 @@
 """PromQL's functions of windows over many series: what ClickHouse computes, asked in pieces that fit into memory.
 
 The `timeSeries*ToGrid` aggregate functions of ClickHouse (25.6 and later) walk each series once for all steps. Their
-windows are open on the left, as Prometheus 3 has them. What they get wrong is computed here from samples (`slopes`).
+windows are open on the left, as Prometheus 3 has them. Slopes are computed here from samples: ClickHouse's rate (26.9)
+takes what has left a window out of a running sum again, which leaves NaN after an infinite sample and a trace of
+rounding after resets, and its deriv finds a slope in a constant; ours take half of the processor time besides.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 
 from airis_mon.series.batch import STALE_BITS
 from airis_mon.series.catalogue import Catalogue
+from airis_mon.series.slopes import SLOPES, Spans, slopes
 from airis_mon.series.steps import Steps
 from airis_mon.store.base import Grid
 from airis_mon.store.connection import ClientPool
@@ -22,7 +25,6 @@ from airis_mon.store.native import Array
 from airis_mon.store.patience import Patience, TooMuch
 from airis_mon.store.pieces import collapse
 from airis_mon.store.selectors import EARLIEST, LATEST, Within, within
-from airis_mon.store.slopes import SLOPES, slopes
 
 CELLS = 2_000_000
 """So many cells one query answers at most, unless a single series has more; they take 9 bytes each, twice."""
@@ -175,7 +177,13 @@ def _seconds(ms: int) -> str:
 
 
 def _of_samples(asked: _Asked, columns: list[Array]) -> Grid:
-    return slopes(asked.function, collapse(columns), asked.steps, asked.window, asked.args)
+    """Series without any value are among the rows."""
+    samples, ends = collapse(columns), asked.steps.t
+    starts = np.concatenate([[0], np.flatnonzero(samples.fp[1:] != samples.fp[:-1]) + 1])
+    spans = Spans.over(samples.t, samples.value, np.append(starts, len(samples.t)), ends, asked.window)
+    ahead = np.full(len(ends), asked.args[0] if asked.args else np.nan, np.float64)
+    value = slopes(asked.function, spans, ends, ahead, asked.patience.check)
+    return Grid(samples.fp[starts], value, spans.high - spans.low >= 2)
 
 
 def _of_aggregate(asked: _Asked, columns: list[Array]) -> Grid:

@@ -23,7 +23,8 @@ def collapse(columns: list[NDArray[Any]]) -> Columns:
     """
     if not columns or not len(columns[0]):
         return Columns(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0))
-    fp, t, value = columns
+    # A column that is part of an answer's bytes is copied: the kernel would be compiled anew for each such layout.
+    fp, t, value = (np.require(column, requirements=("A", "W")) for column in columns)
     starts = np.concatenate([[0], np.flatnonzero(fp[1:] != fp[:-1]) + 1])
     ends = np.append(starts[1:], len(fp))
     by = np.argsort(fp[starts], kind="stable")

@@ -28,7 +28,6 @@ from airis_mon.store.pieces import collapse, pieces
 from airis_mon.store.rollups import Rollup, Rollups
 from airis_mon.store.selectors import EARLIEST, LATEST, condition, one_of, span, within
 from airis_mon.store.seriestable import COLUMNS, SeriesTable
-from airis_mon.store.slopes import slopes
 
 MAX_DAYS = 10_000
 """The longest retention: ClickHouse computes a row's end of life in 32 bits of seconds, which end in 2106."""
@@ -136,13 +135,12 @@ class ClickHouse:
             self._lock.release()
 
     def warm(self, catalogue: Catalogue, batch: Batch) -> None:
-        """Compiles or loads the kernels of writing, and of a rate, on a batch that is not kept."""
+        """Compiles or loads the kernels of writing and reading, on a batch that is not kept."""
         with self._writing:
             order, self._order = self._order, SeriesOrder()
             self._encode(catalogue, batch)
             self._order = order
-        samples = collapse([catalogue.fp[batch.sid], batch.t, batch.value])
-        slopes("rate", samples, Steps.at(int(batch.t[0])), 1, ())
+        collapse([catalogue.fp[batch.sid], batch.t, batch.value])
 
     def ping(self) -> None:
         """Raises StoreBusy when the engine does not answer."""

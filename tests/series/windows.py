@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -104,8 +105,33 @@ def resets(values: Sequence[float]) -> int:
     return sum(b < a for a, b in itertools.pairwise(values))
 
 
-def compute(function: str, samples: Sequence[Sample], t: int, width: int, args: Sequence[float] = ()) -> float | None:
-    """A range function at one step; the samples are by time, without staleness markers."""
+def quantile(values: Sequence[float], phi: float) -> float:
+    """Between the two values next to the rank, in proportion; NaN counts as the least of all."""
+    if math.isnan(phi) or not 0 <= phi <= 1:
+        return math.nan if math.isnan(phi) else math.copysign(math.inf, phi)
+    ordered = sorted(values, key=lambda v: (not math.isnan(v), v))
+    rank = phi * (len(values) - 1)
+    lower = math.floor(rank)
+    upper = min(len(values) - 1, lower + 1)
+    return ordered[lower] * (1 - (rank - lower)) + ordered[upper] * (rank - lower)
+
+
+def variance(values: Sequence[float]) -> float:
+    return statistics.pvariance(values) if all(map(math.isfinite, values)) else math.nan
+
+
+def compute(
+    function: str,
+    samples: Sequence[Sample],
+    t: int,
+    width: int,
+    args: Sequence[float] = (math.nan,),
+    moment: int | None = None,
+) -> float | None:
+    """A range function of the window that ends at t; the samples are by time, without staleness markers.
+
+    moment: of the evaluation, if it is another one than t.
+    """
     inside = window(samples, t, width)
     if not inside:
         return None
@@ -120,7 +146,7 @@ def compute(function: str, samples: Sequence[Sample], t: int, width: int, args: 
             fitted = line(inside, inside[0][0])
             return fitted and fitted[0]
         case "predict_linear":
-            fitted = line(inside, t)
+            fitted = line(inside, t if moment is None else moment)
             return fitted and fitted[0] * args[0] + fitted[1]
     simple = {
         "changes": changes(values),
@@ -130,7 +156,11 @@ def compute(function: str, samples: Sequence[Sample], t: int, width: int, args: 
         "sum_over_time": total(values),
         "avg_over_time": total(values) / len(values),
         "count_over_time": len(values),
+        "first_over_time": values[0],
         "last_over_time": values[-1],
         "present_over_time": 1,
+        "quantile_over_time": quantile(values, args[0]),
+        "stddev_over_time": math.sqrt(variance(values)),
+        "stdvar_over_time": variance(values),
     }
     return float(simple[function])
