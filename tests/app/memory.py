@@ -1,14 +1,18 @@
-"""What rules are tested on: series in memory that are asked as a store is, and into which rules write."""
+"""What rules are tested on: series in memory that are asked as a store is, into which rules write, and a group."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from airis_mon.app.evaluate import Ask, GroupRun
 from airis_mon.app.rulerun import Made
 from airis_mon.query.engine import Answer, Bounds, Deadline, QueryEngine
+from airis_mon.query.rulefile import parse_rules
+from airis_mon.query.templates import Expander
 from airis_mon.series.batch import STALE, Batch, empty_batch, is_stale
 from airis_mon.series.labels import METRIC, Labels, canonical, fingerprint, without
 from airis_mon.series.matchers import Matcher, compile_matchers, parse_selector
@@ -130,3 +134,62 @@ class Memory:
             v = np.array([samples[at] for at in t.tolist()])
             self._columns[labels] = len(samples), t, v
         return t, v
+
+
+class Room:
+    """A group of rules on a memory; told: (name, state, summary) of every alert that was told."""
+
+    def __init__(self, rules: str, *, memory: Memory | None = None, is_saving: bool = True, **of_group: Any) -> None:
+        self.memory = memory or Memory()
+        self.asked: list[tuple[str, Steps]] = []
+        self.alerts: list[Any] = []
+        self.fails: dict[str, Exception] = {}
+        self.run = group_of(rules, self.ask, is_saving=is_saving, **of_group)
+
+    @property
+    def told(self) -> list[tuple[str, str, str]]:
+        return [(a.name, a.state, dict(a.annotations).get("summary", "")) for a in self.alerts]
+
+    def ask(self, text: str, steps: Steps) -> Any:
+        self.asked.append((text, steps))
+        for part, error in self.fails.items():
+            if part in text:
+                raise error
+        return self.memory.ask(text, steps)
+
+    def go(self, first: int, count: int = 1) -> None:
+        """Evaluates a block of steps, counted from T0."""
+        steps = Steps(T0 + first * STEP, STEP if count > 1 else 1, count)
+        self.run.evaluate(steps, self.ask, self.memory.write, self.alerts.append)
+
+    def stored(self, metric: str, **wanted: str) -> dict[str, dict[int, Any]]:
+        """As `Memory.stored`, times as steps."""
+        found = self.memory.stored(metric, **wanted)
+        return {name: {(t - T0) // STEP: v for t, v in samples.items()} for name, samples in found.items()}
+
+    def active(self, name: str) -> list[Any]:
+        return sorted(self.rule(name).alerts, key=lambda alert: alert.labels)
+
+    def rule(self, name: str) -> Any:
+        return next(run for run in self.run.rules if run.name == name)
+
+
+def group_of(rules: str, ask: Ask, *, is_saving: bool = True, **of_group: Any) -> GroupRun:
+    """A group of rules, written as the items of a list."""
+    lines = "".join(f"    {line}\n" for line in rules.strip("\n").splitlines())
+    (group,) = parse_rules("r.yml", f"groups:\n- name: g\n  rules:\n{lines}")
+    expander = Expander(lambda text, t: ask(text, Steps.at(t)).value, {"region": "eu"}, "http://mon")
+    return GroupRun(replace(group, **of_group), expander, interval_ms=STEP, is_saving=is_saving)
+
+
+def seen(room: Room) -> Any:
+    rows = {
+        labels: sorted((t, np.float64(v).tobytes()) for t, v in samples.items())
+        for labels, samples in room.memory.rows.items()
+    }
+    told: dict[Any, list[Any]] = {}
+    for alert in room.alerts:
+        told.setdefault(alert.labels, []).append(alert)
+    rules = [(run.health, sorted(map(repr, run.alerts)), sorted(run.shown)) for run in room.run.rules]
+    run = room.run
+    return rows, told, rules, (run.evaluations, run.failures, run.rounds, run.last_evaluation)

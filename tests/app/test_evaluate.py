@@ -3,71 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import structlog
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from airis_mon.app.evaluate import GroupRun, meant, with_markers
+from airis_mon.app.evaluate import meant, with_markers
 from airis_mon.correlate.rules import Written
 from airis_mon.errors import InputError, QueryCancelled, QueryError, QueryTimeout, Refusal, StoreBusy
-from airis_mon.query.engine import Bounds, QueryEngine
-from airis_mon.query.rulefile import parse_rules
-from airis_mon.query.templates import Expander
 from airis_mon.series.batch import STALE, empty_batch, is_stale
 from airis_mon.series.steps import Steps
-from tests.app.memory import STEP, T0, Memory
+from tests.app.memory import STEP, T0, Room, group_of, seen
 
 NONE = None
-
-
-class Room:
-    """A group of rules on a memory; told: (name, state, summary) of every alert that was told."""
-
-    def __init__(self, rules: str, *, memory: Memory | None = None, is_saving: bool = True, **of_group: Any) -> None:
-        self.memory = memory or Memory()
-        self.asked: list[tuple[str, Steps]] = []
-        self.alerts: list[Any] = []
-        self.fails: dict[str, Exception] = {}
-        self.run = group_of(rules, self, is_saving=is_saving, **of_group)
-
-    @property
-    def told(self) -> list[tuple[str, str, str]]:
-        return [(a.name, a.state, dict(a.annotations).get("summary", "")) for a in self.alerts]
-
-    def ask(self, text: str, steps: Steps) -> Any:
-        self.asked.append((text, steps))
-        for part, error in self.fails.items():
-            if part in text:
-                raise error
-        return self.memory.ask(text, steps)
-
-    def go(self, first: int, count: int = 1) -> None:
-        """Evaluates a block of steps, counted from T0."""
-        steps = Steps(T0 + first * STEP, STEP if count > 1 else 1, count)
-        self.run.evaluate(steps, self.ask, self.memory.write, self.alerts.append)
-
-    def stored(self, metric: str, **wanted: str) -> dict[str, dict[int, Any]]:
-        """As `Memory.stored`, times as steps."""
-        found = self.memory.stored(metric, **wanted)
-        return {name: {(t - T0) // STEP: v for t, v in samples.items()} for name, samples in found.items()}
-
-    def active(self, name: str) -> list[Any]:
-        return sorted(self.rule(name).alerts, key=lambda alert: alert.labels)
-
-    def rule(self, name: str) -> Any:
-        return next(run for run in self.run.rules if run.name == name)
-
-
-def group_of(rules: str, room: Room, *, is_saving: bool = True, **of_group: Any) -> GroupRun:
-    lines = "".join(f"    {line}\n" for line in rules.strip("\n").splitlines())
-    (group,) = parse_rules("r.yml", f"groups:\n- name: g\n  rules:\n{lines}")
-    expander = Expander(lambda text, t: room.ask(text, Steps.at(t)).value, {"region": "eu"}, "http://mon")
-    return GroupRun(replace(group, **of_group), expander, interval_ms=STEP, is_saving=is_saving)
 
 
 DOUBLE = """
@@ -485,7 +434,7 @@ def test_a_changed_rule_of_the_same_name_and_labels_keeps_its_alerts() -> None:
     room.go(1)
     changed = HIGH.replace("> 10", "> 11").replace("}} at", "}} is at") + DOUBLE.replace("made", "other")
     left, before = list(room.run.rules), room.run
-    room.run = group_of(changed, room, limit=5)
+    room.run = group_of(changed, room.ask, limit=5)
     room.run.continue_counting(before)
     room.run.follow(left)
     assert [run.name for run in left] == ["twice"]
@@ -501,7 +450,7 @@ def test_rules_of_the_same_name_are_followed_in_their_order() -> None:
     room.memory.put("a", 5)
     room.memory.put("b", 6)
     room.go(0)
-    left, after = list(room.run.rules), group_of(rules.replace("> 1", "> 2"), room)
+    left, after = list(room.run.rules), group_of(rules.replace("> 1", "> 2"), room.ask)
     after.follow(left)
     assert [[a.value for a in run.alerts] for run in after.rules] == [[5], [6]]
     assert left == []
@@ -539,67 +488,3 @@ def test_alerts_are_stored_only_after_those_of_an_earlier_process_were_looked_fo
     assert room.stored("ALERTS") == {"alertname=High,alertstate=firing": {2: 1}}
     room.run.restore(T0, saved)
     assert asked == ["High"]
-
-
-# --- blocks ----------------------------------------------------------------------------------------------------------
-
-MANY = """
-- record: high
-  expr: a > 2
-- record: pairs
-  expr: a + on() group_left() b
-- alert: Wait
-  expr: high > 3
-  for: 30s
-  keep_firing_for: 30s
-  annotations: {summary: "{{ $labels.x }} {{ $value }}"}
-- alert: Graded
-  expr: a > 1
-  labels: {grade: "{{ if gt $value 3.0 }}bad{{ else }}fair{{ end }}"}
-- alert: Asked
-  expr: a > 3
-  annotations: {summary: "{{ range query \\"high\\" }}{{ .Value }} {{ end }}"}
-- record: fired
-  expr: count by (alertname) (ALERTS{alertstate="firing"})
-"""
-VALUES = st.one_of(st.none(), st.sampled_from([0.0, 2.5, 3.5, 4.0, STALE]))
-ROWS = st.lists(VALUES, min_size=12, max_size=12)
-
-
-@settings(max_examples=40)
-@given(
-    st.fixed_dictionaries({'a{x="1"}': ROWS, 'a{x="2"}': ROWS, 'b{x="1"}': ROWS, 'b{x="2"}': ROWS}),
-    st.lists(st.integers(1, 12), min_size=1, max_size=4),
-    st.sampled_from([0, 2]),
-    st.sampled_from([0, STEP]),
-)
-def test_a_block_equals_its_steps_one_by_one(
-    series: dict[str, list[float | None]], sizes: list[int], limit: int, offset: int
-) -> None:
-    # Templates ask without the offset: over a block they would see what is recorded for their moment only later.
-    rules = MANY.replace('query \\"high', 'query \\"a') if offset else MANY
-    block, steps = (Room(rules, limit=limit, query_offset_ms=offset) for _ in range(2))
-    for room in (block, steps):
-        for name, values in series.items():
-            room.memory.put(name, *values)
-        room.memory.engine = QueryEngine(room.memory, Bounds(lookback_ms=STEP))
-    at = 0
-    for size in sizes:
-        block.go(at, size)
-        for step in range(size):
-            steps.go(at + step)
-        at += size
-        assert seen(block) == seen(steps)
-
-
-def seen(room: Room) -> Any:
-    rows = {
-        labels: sorted((t, np.float64(v).tobytes()) for t, v in samples.items())
-        for labels, samples in room.memory.rows.items()
-    }
-    told: dict[Any, list[Any]] = {}
-    for alert in room.alerts:
-        told.setdefault(alert.labels, []).append(alert)
-    rules = [(run.health, sorted(map(repr, run.alerts)), sorted(run.shown)) for run in room.run.rules]
-    run = room.run
-    return rows, told, rules, (run.evaluations, run.failures, run.rounds, run.last_evaluation)
