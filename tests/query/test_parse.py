@@ -152,8 +152,9 @@ def test_escaped_bytes_are_utf_8(text: str, value: str) -> None:
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
-    with pytest.raises(InputError, match="are not UTF-8"):
-        parse(r'x{a="\xff"}')
+    for text in (r'x{a="\xff"}', r"'bad \400'"):
+        with pytest.raises(InputError, match="are not UTF-8"):
+            parse(text)
 
 
 def test_a_selector_has_so_many_matchers_and_no_more() -> None:

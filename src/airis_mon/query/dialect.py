@@ -89,10 +89,10 @@ def _as_text(found: re.Match[str]) -> str:
     """Escaped bytes as the text that they are in UTF-8; the parser would take each for a character."""
     if found["octets"] is None:
         return found[0]
-    octets = bytes(int(x or o, 16 if x else 8) & 255 for x, o in _OCTET.findall(found["octets"]))
+    octets = [int(x or o, 16 if x else 8) for x, o in _OCTET.findall(found["octets"])]
     try:
-        text = octets.decode()
-    except UnicodeDecodeError:
+        text = bytes(octets).decode()
+    except ValueError:  # beyond a byte, or no text
         raise InputError(f"parse error: the bytes {found['octets'][:40]} of a string are not UTF-8") from None
     return "".join(f"\\U{ord(character):08x}" for character in text)
 
