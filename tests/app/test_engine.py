@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from airis_mon.app import engine as engine_module
 from airis_mon.app.bus import EventBus
 from airis_mon.app.engine import Engine, Parts
+from airis_mon.app.exposition import GROUPS_SHOWN
 from airis_mon.app.history import History
 from airis_mon.app.insight import COMPUTED, Insight
 from airis_mon.app.queries import Queries
@@ -81,7 +82,13 @@ class House:
             detection=detection,
             history=history,
             queries=queries,
-            rules=Rules(queries.engine, writer.write, lambda _: None, self.site.clock),
+            rules=Rules(
+                queries.engine,
+                writer.write,
+                lambda _: None,
+                self.site.clock,
+                patterns=[str(self.site.folder / "*.yml")],
+            ),
             bus=events,
             decoders={"json": Json(catalogue), "remote_write": RemoteWrite(catalogue)},
             collectors=(),
@@ -448,7 +455,53 @@ async def test_a_source_that_cannot_read_is_shown(house: House) -> None:
     assert (health["degraded"], health["catchingUp"], health["status"]) == (["scrape it"], False, "healthy")
 
 
-async def test_rules_have_metrics_of_their_own(engine: Engine) -> None:
+RULES = """groups:
+- name: g
+  rules:
+  - {record: twice, expr: 2 * load}
+  - {record: both, expr: load + on() load}
+"""
+
+
+async def test_rules_have_metrics_of_their_own_and_health_names_them_when_one_fails(house: House) -> None:
+    engine, file, now = house.engine(), house.site.folder / "r.yml", house.site.clock.now
+    file.write_text(RULES)
+    await engine.start()
+    await send(engine, metric(1.0, now - 1000, host="a"), metric(2.0, now - 1000, host="b"))
+    assert engine.health()["degraded"] == []
+    rules = engine.parts.rules
+    await asyncio.to_thread(rules._evaluate, rules.groups[0], now, now)
+    assert engine.health()["degraded"] == ["rules"]
     page = (await engine.exposition()).decode()
-    assert "airis_rules 0.0" in page
-    assert "airis_rules_reload_ok 1.0" in page
+    of = f'file="{file}",group="g"'
+    for line in (
+        "airis_rules_loaded 2.0",
+        "airis_rules_reload_ok 1.0",
+        f"airis_rule_evaluations_total{{{of}}} 2.0",
+        f"airis_rule_failures_total{{{of}}} 1.0",
+        f"airis_rule_missed_evaluations_total{{{of}}} 0.0",
+        f"airis_rule_refused_total{{{of}}} 0.0",
+        f"airis_rule_group_last_evaluation_timestamp_seconds{{{of}}} 1.8e+09",
+    ):
+        assert line in page.splitlines()
+    assert f"airis_rule_group_last_duration_seconds{{{of}}}" in page
+
+
+async def test_health_names_rules_while_their_files_are_faulty(house: House) -> None:
+    engine, file = house.engine(), house.site.folder / "r.yml"
+    await engine.start()
+    for text, degraded, is_ok in ((RULES.replace("2 *", "2 * *"), ["rules"], 0.0), (RULES, [], 1.0)):
+        file.write_text(text)
+        assert await engine.parts.rules.reload()
+        assert engine.health()["degraded"] == degraded
+        assert f"airis_rules_reload_ok {is_ok}" in (await engine.exposition()).decode()
+
+
+async def test_no_more_than_so_many_groups_of_rules_have_metrics(house: House) -> None:
+    engine, file = house.engine(), house.site.folder / "r.yml"
+    group = "\n- {{name: g{i}, rules: [{{record: r, expr: '1'}}]}}"
+    file.write_text("groups:" + "".join(group.format(i=i) for i in range(GROUPS_SHOWN + 5)))
+    engine.parts.rules.load()
+    page = (await engine.exposition()).decode()
+    assert page.count("airis_rule_evaluations_total{") == GROUPS_SHOWN
+    assert f"airis_rules_loaded {GROUPS_SHOWN + 5}.0" in page

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airis_mon.app.evaluate import GroupRun
 
 GROUPS_SHOWN = 1_000
-"""So many groups of rules stand in /metrics at most."""
+"""So many groups of rules stand in /metrics at most, the first by file and name."""
 SCORES_SHOWN = 10_000
 """So many signals stand in /metrics at most, the highest scores first: a page of millions helps nobody."""
 
@@ -111,7 +111,7 @@ class Exposition:
     def _rules(self) -> Iterator[Metric]:
         rules = self._engine.parts.rules
         groups = rules.groups
-        yield GaugeMetricFamily("airis_rules", "Rules that are evaluated.", sum(len(g.rules) for g in groups))
+        yield GaugeMetricFamily("airis_rules_loaded", "Rules that are evaluated.", sum(len(g.rules) for g in groups))
         is_ok = rules.fault is None
         yield GaugeMetricFamily("airis_rules_reload_ok", "0 while changed rule files are faulty.", float(is_ok))
         totals: tuple[tuple[str, str, Callable[[GroupRun], float]], ...] = (
