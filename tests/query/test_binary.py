@@ -91,13 +91,13 @@ def matched_step(
         other, other_value = partners[key]
         left, right = (other_value, value) if is_swapped else (value, other_value)
         name = named(op, labels, other, matching, is_bool=is_bool)
+        answer = answered(op, left, right, left, is_bool=is_bool)
+        if answer is None:  # what a comparison filters away makes nothing ambiguous
+            continue
         mark = (key, () if matching.card == "one-to-one" else name)
         if mark in met:
             raise Refused("multiple matches for labels")
         met.add(mark)
-        answer = answered(op, left, right, left, is_bool=is_bool)
-        if answer is None:
-            continue
         if name in found:
             raise Refused("same labelset")
         found[name] = answer
