@@ -468,7 +468,8 @@ def with_promtool(folder, templates):
 
 @pytest.mark.live
 def test_go_itself_makes_the_same_texts(tmp_path):
-    templates = [template for template, _ in EXAMPLES + FAULTS]
+    # Prometheus promises no order of what a query gives, and at times gives another one.
+    templates = [t for t, _ in EXAMPLES + FAULTS if 'query "n"' not in t or "sortByLabel" in t]
     theirs = with_promtool(tmp_path, templates)
     ours = [text_of(template, alert=f"A{i}") for i, template in enumerate(templates)]
     assert [t for t, a, b in zip(templates, ours, theirs, strict=True) if a != b] == []
