@@ -16,13 +16,13 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from airis_mon.app.judge import judge
 from airis_mon.app.peaks import MINUTE_MS, MINUTES, Peaks
-from airis_mon.detect.arrange import arranged
-from airis_mon.detect.base import Bands, Scores, State
+from airis_mon.detect.base import State
 from airis_mon.detect.detectors.record import PROFILES, Record
-from airis_mon.detect.watch import Signals, Watch
+from airis_mon.detect.watch import Watch
 from airis_mon.errors import StoreError
-from airis_mon.events.anomaly import ALARM, Anomaly
+from airis_mon.events.anomaly import Anomaly
 from airis_mon.series.batch import Batch, join
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.store.base import Columns, SeriesStore
@@ -226,44 +226,12 @@ class Detection:
             return
         began = time.thread_time()
         with self.lock:
-            signals = self._arranged(self.watch.route(batch))
-            scores, bands = self.bank.update_with_bands(signals.slot, signals.t, signals.value, only_alarms=True)
-            self.peaks.add(signals.slot, signals.t, scores.score, self._now())
-            found = self._anomalies(signals, scores, bands)
+            judged = judge(batch, self.catalogue, self.bank, self.watch)
+            self.peaks.add(judged.signals.slot, judged.signals.t, judged.scores.score, self._now())
         self.counts.samples += len(batch)
-        self.counts.signals += len(signals.slot)
+        self.counts.signals += len(judged.signals)
         self.counts.busy_s += time.thread_time() - began
-        self._unsaved += [a for a in found if a.id not in known]
-
-    def _arranged(self, signals: Signals) -> Signals:
-        rows = arranged(signals.slot, self.bank.size)
-        return Signals(signals.slot[rows], signals.t[rows], signals.value[rows])
-
-    def _anomalies(self, signals: Signals, scores: Scores, bands: Bands) -> list[Anomaly]:
-        found = []
-        hits = np.flatnonzero(scores.score >= ALARM)
-        for i in hits[np.argsort(signals.t[hits], kind="stable")]:
-            try:
-                signal = self.watch.signal(int(signals.slot[i]))
-            except KeyError:  # the signal was given up further on in this very batch
-                continue
-            found.append(
-                Anomaly(
-                    fp=signal.fp,
-                    labels=self.catalogue.labels(signal.sid),
-                    signal=signal.kind,
-                    t=int(signals.t[i]),
-                    value=float(signals.value[i]),
-                    score=float(scores.score[i]),
-                    onset=float(scores.onset[i]),
-                    level=float(scores.level[i]),
-                    expected=float(bands.expected[i]),
-                    lower=float(bands.lower[i]),
-                    upper=float(bands.upper[i]),
-                    feature=self.bank.FEATURES[scores.feature[i]] if scores.feature[i] >= 0 else "",
-                )
-            )
-        return found
+        self._unsaved += [a for a in judged.anomalies if a.id not in known]
 
     def _flush(self) -> None:
         """Stores what was raised, then tells it; while the store is away both wait."""

@@ -222,6 +222,13 @@ class Detect(Section, frozen=True):
     max_signals: Annotated[
         int, doc("Signals watched at most (a series gives one or a few, about 1.2 KB of memory each).", ge=1)
     ] = 200_000
+    entities: Annotated[
+        list[str],
+        doc(
+            "Labels that name what is judged as a whole, such as a service or a host; a series' first one counts."
+            " Empty: service, app, container, instance, host, node, server, job."
+        ),
+    ] = []
     snapshot_interval_s: Annotated[
         float, doc("Longest time between two snapshots of what the detector learned.", gt=0, le=600)
     ] = 600
@@ -307,11 +314,41 @@ class ClickhouseSource(Section, frozen=True):
         check_url("url", self.url, ("http", "https"))
 
 
+class PrometheusSource(Section, frozen=True):
+    """One Prometheus (or Thanos, Mimir, VictoriaMetrics) whose series are followed and whose past is learned from.
+
+    It is asked through its query API and never changed.
+    """
+
+    url: Annotated[str, doc("Where its API is, such as http://prometheus:9090.", secret=True)]
+    match: Annotated[list[str], doc('Series to take, as selectors such as {job="api"}. Empty: all of them.')] = []
+    interval_s: Annotated[float, doc("Time between two readings of what is new.", ge=1)] = 15
+    backfill_days: Annotated[
+        float, doc("Days of the past to learn from at the first start; 0 = none. Not more than the store keeps.", ge=0)
+    ] = 14
+    max_series: Annotated[int, doc("Series taken at most; what is left out is said by health.", ge=1)] = 10_000
+    concurrency: Annotated[int, doc("Requests under way at once.", ge=1, le=32)] = 2
+    requests_per_s: Annotated[float, doc("Requests a second at most.", gt=0)] = 5
+    timeout_s: Annotated[float, doc("Time after which a request has failed.", gt=0)] = 30
+    labels: Annotated[dict[str, str], doc("Labels added to every series.")] = {}
+    username: Annotated[str, doc("User of basic authentication.")] = ""
+    password: Annotated[str, doc("Password of basic authentication.", secret=True)] = ""
+    password_file: Annotated[str, doc("File with that password.")] = ""
+    bearer_token: Annotated[str, doc("Token of the Authorization header.", secret=True)] = ""
+    bearer_token_file: Annotated[str, doc("File with that token.")] = ""
+    ca_file: Annotated[str, doc("Certificates that it is checked with. Empty: the system's.")] = ""
+    verify_tls: Annotated[bool, doc("Whether its certificate is checked.")] = True
+
+    def __post_init__(self) -> None:
+        check_url("url", self.url, ("http", "https"))
+
+
 class Ingest(Section, frozen=True):
     """What is fetched; what others send needs no setting."""
 
     host: Host = Host()
     scrape: Annotated[list[Scrape], doc("Prometheus targets to scrape.")] = []
+    prometheus: Annotated[list[PrometheusSource], doc("Prometheus servers to follow.")] = []
     clickhouse: Annotated[list[ClickhouseSource], doc("ClickHouse tables to follow.")] = []
 
 

@@ -50,3 +50,44 @@ class Collector(Protocol):
 
         A source that fails yields refusals or raises Transient; the engine starts the iterator again later.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A part of a source's past that could not be had: [start, end) ms, of what, and why, in words."""
+
+    start: int
+    end: int
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """All that a source has of [start, end) ms.
+
+    batch: in order of time. fraction: 0..1 of what was asked for that has been read. A slice may be empty, with
+    start = end: then it tells of progress alone.
+    """
+
+    start: int
+    end: int
+    batch: Batch
+    fraction: float
+    missing: tuple[Missing, ...] = ()
+
+
+class History(Protocol):
+    """The past of one source. The constructor takes the Catalogue that gives out sids, then settings by keyword."""
+
+    @property
+    def name(self) -> str:
+        """The source as people see it; no secrets."""
+
+    def slices(self, start: int | None = None, end: int | None = None) -> AsyncGenerator[Slice, None]:
+        """[start, end) ms, slice after slice, each beginning where the last one ended; None = all that there is.
+
+        Slices are small enough to be held in memory a few at a time. What cannot be had, after patient retries, is
+        `missing` of its slice. Raises InputError for what the source will never answer, Transient when it cannot be
+        reached at all.
+        """

@@ -67,3 +67,9 @@ def series_name(labels: Labels) -> str:
 def hex_id(fp: int) -> str:
     """A fingerprint as it stands in JSON and paths: 16 hex digits."""
     return f"{fp:016x}"
+
+
+def first_of(labels: Labels, names: Iterable[str]) -> str:
+    """The value of the first of some labels that there is, "" for none of them."""
+    values = dict(labels)
+    return next((values[name] for name in names if name in values), "")

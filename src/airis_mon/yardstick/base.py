@@ -1,0 +1,80 @@
+"""What a question of the yardstick answers with, and the intervals around its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+NOT_BUILT = "not built"
+Verdict = Literal["HOLDS", "FAILS", "INCONCLUSIVE", "not built"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its 95 % interval; n: what was resampled, such as faults, cases or series."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One arm on one part of the data. estimates by name of the measure; note says what a figure cannot."""
+
+    arm: str
+    part: str
+    estimates: dict[str, Estimate]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence that the figures bear out or not. bound: what the estimate is held against."""
+
+    name: str
+    words: str
+    estimate: Estimate | None
+    bound: float
+    verdict: Verdict
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one question found.
+
+    on: the data, named so that they can be had again (world version, topologies, seeds, files). chosen: what was set
+    and on which part. not_built: what cannot be measured since its engine does not exist.
+    """
+
+    question: str
+    on: dict[str, Any]
+    chosen: dict[str, Any]
+    rows: tuple[Row, ...]
+    claims: tuple[Claim, ...] = ()
+    not_built: tuple[str, ...] = ()
+    seconds: float = 0.0
+    remarks: tuple[str, ...] = field(default=())
+
+
+def bootstrap(
+    items: Sequence[T], figure: Callable[[Sequence[T]], float], *, rounds: int = 2000, seed: int = 0
+) -> Estimate:
+    """A figure of some items with its percentile bootstrap interval (Efron 1979, doi:10.1214/aos/1176344552).
+
+    Rounds in which the figure is not defined (NaN) are left out. Without items, or where it is not defined for them,
+    all three numbers are NaN.
+    """
+    rng, n = np.random.default_rng(seed), len(items)
+    if not n:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    again = [figure([items[i] for i in rng.integers(0, n, n)]) for _ in range(rounds)]
+    known = [x for x in again if not np.isnan(x)]
+    low, high = np.percentile(known, (2.5, 97.5)).tolist() if known else (np.nan, np.nan)
+    return Estimate(float(figure(items)), low, high, n)
