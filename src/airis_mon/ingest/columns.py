@@ -56,15 +56,15 @@ def numbers_of(column: pa.Array) -> tuple[Values, Mask]:
     return _numbers_of_text(column)
 
 
-def codes_of(column: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
+def codes_of(column: pa.Array) -> tuple[NDArray[np.int32], list[str]]:
     """(n,) index into the column's distinct texts, and these; an empty cell is ""."""
     import pyarrow as pa
 
     is_coded = pa.types.is_dictionary(column.type) and pa.types.is_string(column.type.value_type)
     encoded = column if is_coded else _text(column).dictionary_encode()
     words = [w or "" for w in encoded.dictionary.to_pylist()]
-    codes = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, [*words, ""]
+    indices = encoded.indices.fill_null(len(words)) if encoded.indices.null_count else encoded.indices
+    return indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False), [*words, ""]
 
 
 def is_numeric(column: pa.Array) -> bool:

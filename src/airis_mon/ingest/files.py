@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from airis_mon.errors import InputError, Refusal
 from airis_mon.ingest.columns import Mask, codes_of, is_numeric, numbers_of, times_of
+from airis_mon.ingest.combinations import combinations
 from airis_mon.series.batch import MAX_REFUSALS, Batch, Ids, empty_batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import METRIC, canonical
@@ -162,42 +162,23 @@ class FileReader:
         """(rows, metrics) series ids."""
         names = [*self.labels, *([NAME] if not self.wide and NAME in self._source.columns else [])]
         coded = [codes_of(piece.column(c)) for c in names]
-        first, inverse = _combinations([codes for codes, _ in coded], [len(words) for _, words in coded], len(piece))
+        codes = np.array([codes for codes, _ in coded], np.int32).reshape(len(names), len(piece))
+        first, row = combinations(codes)
+        cells = [
+            [words[code] for code in found[first].tolist()] for found, (_, words) in zip(codes, coded, strict=True)
+        ]
         table = np.empty((len(first), len(self.metrics) if self.wide else 1), np.int32)
-        for at in np.argsort(first).tolist():  # in order of appearance: sids of rows that stand together are adjacent
-            words = tuple(words[codes[first[at]]] for codes, words in coded)
+        # In order of appearance: sids of rows that stand together are adjacent.
+        for at, words in enumerate(zip(*cells, strict=True) if cells else [()] * len(first)):
             if words not in self._sids:
                 self._sids[words] = self._intern(names, words)
             table[at] = self._sids[words]
-        return np.asarray(table[inverse])
+        return np.asarray(table[row])
 
     def _intern(self, names: Sequence[str], words: Sequence[str]) -> list[int]:
         given = dict(zip(names, words, strict=True))
         metrics = self.metrics if self.wide else (given.pop(NAME, NAMELESS) or NAMELESS,)
         return [self._catalogue.intern(canonical([(METRIC, m), *given.items()])) for m in metrics]
-
-
-def _combinations(
-    codes: list[NDArray[np.int64]], sizes: list[int], n: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The first row of each distinct combination of codes, and (n,) the combination of each row."""
-    combined = np.zeros(n, np.int64)
-    space = 1
-    for code, size in zip(codes, sizes, strict=True):
-        if space * size > 2**62:
-            space, combined = n, np.unique(combined, return_inverse=True)[1]
-        combined = combined * size + code
-        space *= size
-    if space > 4 * n + 1024:
-        _, first, inverse = np.unique(combined, return_index=True, return_inverse=True)
-        return first, inverse
-    # Few possible combinations: a table costs a tenth of a sort.
-    row = np.full(space, -1)
-    row[combined[::-1]] = np.arange(n - 1, -1, -1)
-    present = np.flatnonzero(row >= 0)
-    number = np.empty(space, np.intp)
-    number[present] = np.arange(len(present))
-    return row[present], number[combined]
 
 
 def _is_empty(column: pa.Array) -> Mask:
