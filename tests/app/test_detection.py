@@ -8,7 +8,7 @@ import pytest
 
 from airis_mon.app import detection as detection_module
 from airis_mon.app.detection import Detection
-from airis_mon.app.history import History
+from airis_mon.app.history import SignalHistory
 from airis_mon.errors import NotFound, StoreBusy
 from airis_mon.series.batch import Batch
 
@@ -222,7 +222,7 @@ def test_redrawn_history_equals_what_was_live(site: Any, running: Run, metric: s
     end = start + 480 * STEP
 
     fp = next(iter(site.store.known))
-    curve = History(detection, site.store, site.snapshots).curve(fp, None, start + 240 * STEP, end)
+    curve = SignalHistory(detection, site.store, site.snapshots).curve(fp, None, start + 240 * STEP, end)
     sid = detection.catalogue.find(fp)
     n = 240
     t = start + np.arange(240, 480, dtype=np.int64) * STEP
@@ -243,7 +243,7 @@ def test_a_window_from_before_the_first_snapshot_joins_what_was_live_there(site:
         settled(detection)
         detection.snapshot()
     fp, end = next(iter(site.store.known)), start + 720 * STEP
-    history = History(detection, site.store, site.snapshots)
+    history = SignalHistory(detection, site.store, site.snapshots)
     first, *_ = site.snapshots.times()
     whole, known = history.curve(fp, None, start, end), history.curve(fp, None, first + 1, end)
     np.testing.assert_array_equal(whole.t, start + np.arange(720) * STEP)
@@ -258,4 +258,4 @@ def test_history_of_an_unwatched_series_is_refused_in_words(site: Any, running: 
     site.commit(detection, "build_info", site.clock.now, [1.0, 1.0])
     settled(detection)
     with pytest.raises(NotFound, match="coverage"):
-        History(detection, site.store, site.snapshots).curve(next(iter(site.store.known)), None, 0, 10**13)
+        SignalHistory(detection, site.store, site.snapshots).curve(next(iter(site.store.known)), None, 0, 10**13)

@@ -17,7 +17,7 @@ from airis_mon.app import engine as engine_module
 from airis_mon.app.bus import EventBus
 from airis_mon.app.engine import Engine, Parts
 from airis_mon.app.exposition import GROUPS_SHOWN
-from airis_mon.app.history import History
+from airis_mon.app.history import SignalHistory
 from airis_mon.app.insight import COMPUTED, Insight
 from airis_mon.app.queries import Queries
 from airis_mon.app.rules import Rules
@@ -72,7 +72,7 @@ class House:
 
         ticks = iter(range(10**9))
         commit = GroupCommit(store, catalogue, clock=lambda: float(next(ticks)), on_commit=committed)
-        history = History(detection, store, self.site.snapshots)
+        history = SignalHistory(detection, store, self.site.snapshots)
         queries = Queries(Insight(history, store, self.site.clock), catalogue, helps=COMPUTED)
         writer = RuleWriter(catalogue, commit, Limits(), self.site.clock)
         parts = Parts(

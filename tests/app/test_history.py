@@ -10,7 +10,7 @@ import pytest
 
 from airis_mon.app import history as history_module
 from airis_mon.app.detection import Detection
-from airis_mon.app.history import Curve, History
+from airis_mon.app.history import Curve, SignalHistory
 from airis_mon.errors import StoreError, TooLarge
 from airis_mon.series.batch import STALE, Batch
 from airis_mon.series.labels import canonical
@@ -50,12 +50,12 @@ def feed(site: Any, detection: Detection, first: int, count: int) -> None:
 
 
 @pytest.fixture
-def lived(site: Any, running: Run) -> tuple[Detection, History]:
+def lived(site: Any, running: Run) -> tuple[Detection, SignalHistory]:
     detection = running(site.detection())
     for i in range(3):
         feed(site, detection, 200 * i, 200)
         detection.snapshot()
-    return detection, History(detection, site.store, site.snapshots)
+    return detection, SignalHistory(detection, site.store, site.snapshots)
 
 
 def signals(detection: Detection) -> list[tuple[int, str]]:
@@ -72,7 +72,7 @@ ALL = ("t", "value", "expected", "lower", "upper", "score", "ended")
 
 
 @pytest.mark.parametrize("start", [100, 450])
-def test_many_curves_are_those_of_each_alone(site: Any, lived: tuple[Detection, History], start: int) -> None:
+def test_many_curves_are_those_of_each_alone(site: Any, lived: tuple[Detection, SignalHistory], start: int) -> None:
     detection, history = lived
     asked = signals(detection)
     assert {kind for _, kind in asked} == {"value", "rate", "mean", "p99"}
@@ -87,7 +87,7 @@ def test_many_curves_are_those_of_each_alone(site: Any, lived: tuple[Detection, 
         assert np.isnan(score.expected).all()
 
 
-def test_a_signal_that_is_watched_no_longer_is_empty(site: Any, lived: tuple[Detection, History]) -> None:
+def test_a_signal_that_is_watched_no_longer_is_empty(site: Any, lived: tuple[Detection, SignalHistory]) -> None:
     detection, history = lived
     known = signals(detection)[0]
     curves = history.curves([(1, "value"), known, (known[0], "p99")], 0, site.clock.now)
@@ -96,7 +96,7 @@ def test_a_signal_that_is_watched_no_longer_is_empty(site: Any, lived: tuple[Det
 
 
 def test_portions_cover_all_and_hold_what_fits(
-    site: Any, lived: tuple[Detection, History], monkeypatch: pytest.MonkeyPatch
+    site: Any, lived: tuple[Detection, SignalHistory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detection, history = lived
     asked, now = signals(detection), site.clock.now
@@ -108,7 +108,7 @@ def test_portions_cover_all_and_hold_what_fits(
     assert list(history.portions([], 0, now)) == []
 
 
-def test_a_broken_snapshot_is_passed_over_and_looked_at_once(site: Any, lived: tuple[Detection, History]) -> None:
+def test_a_broken_snapshot_is_passed_over_and_looked_at_once(site: Any, lived: tuple[Detection, SignalHistory]) -> None:
     detection, _ = lived
     *_, last = site.snapshots.times()
     loads: list[int] = []
@@ -121,13 +121,13 @@ def test_a_broken_snapshot_is_passed_over_and_looked_at_once(site: Any, lived: t
         return load(t)
 
     site.snapshots.load = broken
-    history = History(detection, site.store, site.snapshots)
+    history = SignalHistory(detection, site.store, site.snapshots)
     curves = history.curves(signals(detection), last, site.clock.now)
     assert all(len(c.t) for c in curves)
     assert loads == [last, site.snapshots.times()[-2]]
 
 
-def test_signals_that_need_too_much_together_are_drawn_apart(site: Any, lived: tuple[Detection, History]) -> None:
+def test_signals_that_need_too_much_together_are_drawn_apart(site: Any, lived: tuple[Detection, SignalHistory]) -> None:
     detection, history = lived
     asked, now = signals(detection), site.clock.now
     whole = history.curves(asked, now - 50 * STEP, now)
@@ -161,7 +161,7 @@ def bear(site: Any, detection: Detection) -> int:
     return fp
 
 
-def test_where_a_signal_was_born_is_found_in_few_looks(site: Any, lived: tuple[Detection, History]) -> None:
+def test_where_a_signal_was_born_is_found_in_few_looks(site: Any, lived: tuple[Detection, SignalHistory]) -> None:
     detection, _ = lived
     begun, fp = site.clock.now, 0
     for i in range(40):
@@ -171,12 +171,12 @@ def test_where_a_signal_was_born_is_found_in_few_looks(site: Any, lived: tuple[D
     looked: list[int] = []
     load = site.snapshots.load
     site.snapshots.load = lambda t: (looked.append(t), load(t))[1]
-    curve = History(detection, site.store, site.snapshots).curve(fp, None, begun, site.clock.now)
+    curve = SignalHistory(detection, site.store, site.snapshots).curve(fp, None, begun, site.clock.now)
     assert len(looked) <= 8
     assert len(curve.t) == 60
 
 
-def test_a_curve_says_when_its_series_ended(site: Any, lived: tuple[Detection, History]) -> None:
+def test_a_curve_says_when_its_series_ended(site: Any, lived: tuple[Detection, SignalHistory]) -> None:
     detection, history = lived
     (fp, kind), *_ = signals(detection)
     now = site.clock.now

@@ -19,7 +19,7 @@ from airis_mon.app.detection import Detection
 from airis_mon.app.engine import Engine
 from airis_mon.app.exposition import score_labels
 from airis_mon.app.ground import now_ms
-from airis_mon.app.history import Curve, History
+from airis_mon.app.history import Curve, SignalHistory
 from airis_mon.app.insight import COMPUTED, Insight, labels_of, latest, peaks
 from airis_mon.app.wiring import engine_of
 from airis_mon.config.settings import load
@@ -43,7 +43,7 @@ class Place:
 
     def __init__(self, site: Any, detection: Detection, **limits: int) -> None:
         self.site, self.detection = site, detection
-        self.history = History(detection, site.store, site.snapshots)
+        self.history = SignalHistory(detection, site.store, site.snapshots)
         self.insight = Insight(self.history, site.store, site.clock, **limits)
         self.engine = QueryEngine(self.insight)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from airis_mon.app.detection import LATE_MS
-from airis_mon.app.history import Curve, History
+from airis_mon.app.history import Curve, SignalHistory
 
 Check = Callable[[], None]
 
@@ -44,7 +44,7 @@ class Curves:
     clock: now in ms; most_points: so many are kept. `drawn` counts the curves that were not kept already.
     """
 
-    def __init__(self, history: History, clock: Callable[[], int], most_points: int = KEPT_POINTS) -> None:
+    def __init__(self, history: SignalHistory, clock: Callable[[], int], most_points: int = KEPT_POINTS) -> None:
         self.most_points = most_points
         self.drawn = 0
         self._history = history

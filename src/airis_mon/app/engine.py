@@ -23,7 +23,7 @@ from airis_mon.app.detection import Detection
 from airis_mon.app.evaluate import GroupRun
 from airis_mon.app.exposition import Exposition
 from airis_mon.app.ground import KernelCache
-from airis_mon.app.history import Curve, History
+from airis_mon.app.history import Curve, SignalHistory
 from airis_mon.app.queries import Queries
 from airis_mon.app.reporter import Part
 from airis_mon.app.rules import Rules
@@ -108,7 +108,7 @@ class Parts:
     store: SeriesStore
     commit: GroupCommit
     detection: Detection
-    history: History
+    history: SignalHistory
     bus: EventBus
     decoders: Mapping[str, Decoder]
     collectors: Sequence[tuple[str, Collector]]

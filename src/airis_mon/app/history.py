@@ -92,7 +92,7 @@ class _Span:
     end: int
 
 
-class History:
+class SignalHistory:
     """Redraws signals of the live detection.
 
     From the first snapshot that holds a signal on a curve equals what was live, as far as samples arrived in the order

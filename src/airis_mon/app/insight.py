@@ -15,7 +15,7 @@ import numpy as np
 
 from airis_mon.app.curves import Check, Curves
 from airis_mon.app.exposition import score_labels
-from airis_mon.app.history import Curve, History
+from airis_mon.app.history import Curve, SignalHistory
 from airis_mon.app.peaks import MINUTE_MS, MINUTES
 from airis_mon.app.reporter import SCORE
 from airis_mon.detect.watch import Watch
@@ -73,7 +73,7 @@ class Insight:
 
     def __init__(
         self,
-        history: History,
+        history: SignalHistory,
         store: SeriesStore,
         clock: Callable[[], int],
         *,

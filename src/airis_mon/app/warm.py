@@ -5,7 +5,7 @@ from __future__ import annotations
 import cramjam
 import numpy as np
 
-from airis_mon.detect.arrange import arranged
+from airis_mon.app.judge import judge
 from airis_mon.detect.detectors.record import Record
 from airis_mon.detect.watch import Watch
 from airis_mon.ingest.decoders.remote_write import RemoteWrite
@@ -55,9 +55,7 @@ def warm_detect(catalogue: Catalogue, batches: list[Batch]) -> None:
     bank = Record()
     watch = Watch(catalogue, bank)
     for batch in batches:
-        signals = watch.route(batch)
-        arranged(signals.slot, bank.size)
-        bank.update_with_bands(signals.slot, signals.t, signals.value, only_alarms=True)
+        judge(batch, catalogue, bank, watch)
 
 
 def warm_queries(batches: list[Batch]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +13,43 @@ from airis_mon.app.bus import EventBus
 from airis_mon.app.detection import LAYOUT, Detection, Make
 from airis_mon.app.engine import Engine, Parts
 from airis_mon.app.ground import KernelCache, local_zone, now_ms
-from airis_mon.app.history import History
+from airis_mon.app.history import SignalHistory
 from airis_mon.app.insight import COMPUTED, Insight
 from airis_mon.app.queries import Allowance, Queries
+from airis_mon.app.replay import Parts as ReplayParts
+from airis_mon.app.replay import Replay
 from airis_mon.app.reporter import Reporter
 from airis_mon.app.rules import Rules
 from airis_mon.app.rulewriter import RuleWriter
 from airis_mon.config.sections import Section
 from airis_mon.config.settings import Settings
+from airis_mon.correlate.group import Grouping
 from airis_mon.detect.base import State
 from airis_mon.detect.detectors.record import Record
+from airis_mon.detect.findings import ENTITIES
 from airis_mon.detect.watch import Watch
 from airis_mon.events.alert import Alert
 from airis_mon.events.anomaly import Anomaly
-from airis_mon.ingest.base import Collector, Decoder
+from airis_mon.ingest.base import Collector, Decoder, History
 from airis_mon.plugins import find
+from airis_mon.query.rules import RuleGroup
 from airis_mon.series.admit import Limits
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.zone import zone as zone_of
-from airis_mon.store.backends.clickhouse import ClickHouse
+from airis_mon.store.backends.clickhouse import MAX_DAYS, ClickHouse
 from airis_mon.store.commit import GroupCommit
 from airis_mon.store.cursors import Cursors
 from airis_mon.store.snapshots import Snapshots
+
+SCRATCH = "airis_replay_"
+"""Databases of replays begin so; one that no replay uses may be dropped."""
 
 
 def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
     """The whole engine, nothing opened yet. Without `collect` only what is pushed comes in."""
     data_dir = Path(settings.data_dir)
-    catalogue, store, bus = _catalogue(settings), store_of(settings), EventBus(now_ms, first=now_ms())
+    catalogue, store, bus = catalogue_of(settings), store_of(settings), EventBus(now_ms, first=now_ms())
     snapshots = Snapshots(
         data_dir / "snapshots",
         layout=LAYOUT,
@@ -58,7 +67,7 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
         retention_s=settings.store.retention_days * 86_400,
     )
     cursors = Cursors(data_dir / "cursors.json")
-    commit, history = _commit(settings, catalogue, store, detection), History(detection, store, snapshots)
+    commit, history = _commit(settings, catalogue, store, detection), SignalHistory(detection, store, snapshots)
     limits = Limits(settings.limits.max_future_s, settings.store.retention_days * 86_400)
     queries = Queries(Insight(history, store, now_ms), catalogue, allowance_of(settings), COMPUTED)
     return Engine(
@@ -96,7 +105,54 @@ class Decoders(dict[str, Decoder]):
         return self.setdefault(kind, decoder)
 
 
-def _catalogue(settings: Settings) -> Catalogue:
+def replay_of(
+    settings: Settings,
+    history: History,
+    catalogue: Catalogue,
+    store: ClickHouse,
+    groups: Sequence[RuleGroup] = (),
+    grouping: Grouping | None = None,
+) -> Replay:
+    """A replay of a source's past; the history gives out sids of the catalogue, the store is a scratch one."""
+    bank, watch = _detectors(settings, catalogue)(None, None)
+    of = settings.rules
+    return Replay(
+        ReplayParts(
+            history=history,
+            catalogue=catalogue,
+            bank=bank,
+            watch=watch,
+            store=store,
+            entities=settings.detect.entities or ENTITIES,
+            groups=groups,
+            grouping=grouping or Grouping(),
+            interval_s=of.interval_s,
+            query_offset_s=of.query_offset_s,
+            cells=settings.query.max_samples,
+            external_labels=of.external_labels,
+            external_url=of.external_url,
+        )
+    )
+
+
+def scratch_of(settings: Settings, name: str) -> ClickHouse:
+    """A database for one replay beside the store of the settings, in the same engine; it keeps whatever age."""
+    return ClickHouse(
+        url=_store_url(settings),
+        database=f"{SCRATCH}{name}",
+        retention_days=MAX_DAYS,
+        history_days=MAX_DAYS,
+        memory_bytes=settings.store.memory_bytes,
+        cluster=settings.store.cluster or None,
+    )
+
+
+def _store_url(settings: Settings) -> str:
+    return settings.store.url or str(Path(settings.data_dir) / "store")
+
+
+def catalogue_of(settings: Settings) -> Catalogue:
+    """An empty catalogue with the limits of the settings."""
     of = settings.limits
     return Catalogue(max_series=of.max_series, max_labels=of.max_labels, max_label_bytes=of.max_label_bytes)
 
@@ -105,7 +161,7 @@ def store_of(settings: Settings) -> ClickHouse:
     """The store of the settings, not opened yet."""
     of = settings.store
     return ClickHouse(
-        url=of.url or str(Path(settings.data_dir) / "store"),
+        url=_store_url(settings),
         retention_days=of.retention_days,
         memory_bytes=of.memory_bytes,
         durability=of.durability,

@@ -42,8 +42,7 @@ class Anomaly:
     @property
     def name(self) -> str:
         """The watched signal in words of PromQL: `rate(metric{...})`, or the bare series."""
-        series = series_name(self.labels)
-        return series if self.signal == "value" else f"{self.signal}({series})"
+        return signal_name(self.labels, self.signal)
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -61,3 +60,9 @@ class Anomaly:
             **{n: v if math.isfinite(v := getattr(self, n)) else None for n in numbers},
             "feature": self.feature,
         }
+
+
+def signal_name(labels: Labels, signal: str) -> str:
+    """What is watched of a series in words of PromQL: `rate(metric{...})`, or the bare series."""
+    series = series_name(labels)
+    return series if signal == "value" else f"{signal}({series})"

@@ -56,6 +56,7 @@ class ClickHouse:
     """The `SeriesStore` on ClickHouse. Close it to let the directory go; never fork a process that has it open.
 
     url: a path or `chdb:///path` for the embedded engine, `http(s)://user:password@host:8123/database` for a server.
+    database: another one than the URL's; without either it is `airis`.
     tenant: whose rows this store reads and writes; it leads every key. retention_days: how long samples stay;
     history_days: how long anomalies and hourly rollups stay. memory_bytes: what the embedded engine may use; one
     query may use half of it. cluster: the server's cluster name, if tables are to be replicated and distributed.
@@ -69,7 +70,7 @@ class ClickHouse:
         self,
         *,
         url: str,
-        database: str = "airis",
+        database: str = "",
         tenant: str = "default",
         retention_days: int = 15,
         history_days: int = 400,
@@ -79,7 +80,7 @@ class ClickHouse:
         durability: str = "process",
     ) -> None:
         self.address = parse_address(url)
-        self.database = self.address.database or database
+        self.database = database or self.address.database or "airis"
         self.tenant = tenant
         for setting, name in (("database", self.database), ("cluster", cluster or "x")):
             if not _NAME.match(name):
@@ -133,6 +134,18 @@ class ClickHouse:
         self._clients.close()
         if self._lock:
             self._lock.release()
+
+    def drop(self) -> None:
+        """Ends the database and everything in it."""
+        with self._clients.translated():
+            drop = f"DROP DATABASE IF EXISTS {self.database} {{on_cluster}} SYNC"
+            self._clients.anchor().command(fill(drop, self._templates))
+
+    def databases(self, prefix: str) -> list[str]:
+        """The names of all databases of this engine that begin so."""
+        sql = "SELECT name FROM system.databases WHERE startsWith(name, {prefix:String}) ORDER BY name"
+        with self._clients.translated():
+            return [str(row[0]) for row in self._clients.anchor().query(sql, {"prefix": prefix}).result_rows]
 
     def warm(self, catalogue: Catalogue, batch: Batch) -> None:
         """Compiles or loads the kernels of writing and reading, on a batch that is not kept."""

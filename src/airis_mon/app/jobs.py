@@ -1,0 +1,214 @@
+"""Runs the jobs of the records database in this process: one of a kind at a time, beside the engine.
+
+At least once: a job whose process died is taken up again, here or by another server, when its lease has run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from airis_mon.errors import AirisError, Conflict, QueryCancelled, StoreBusy, StoreError, Transient
+from airis_mon.store.records import Job, Jobs, Json
+
+log = structlog.get_logger()
+
+MAX_RESULT_BYTES = 8 * 1024 * 1024
+KEEP_S = 30 * 86_400.0
+"""Jobs that have ended are forgotten after so long."""
+UNFORESEEN = "the job failed: see the log"
+
+
+class Report:
+    """How a job says how far it is, and hears that it is called off; for any thread.
+
+    cancelled: set when the job was cancelled or lost, and when the server stops.
+    """
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+        self._said = (0.0, "")
+
+    def report(self, fraction: float, note: str = "") -> None:
+        """Tells how far the work is, 0..1, and a few words about it."""
+        self._said = (min(max(fraction, 0.0), 1.0), note)
+
+    def check(self) -> None:
+        """Raises QueryCancelled when the job is called off; for between two steps of the work."""
+        if self.cancelled.is_set():
+            raise QueryCancelled("the job was called off")
+
+    @property
+    def fraction(self) -> float:
+        """How far the work is, 0..1."""
+        return self._said[0]
+
+    @property
+    def note(self) -> str:
+        """What was said of it last."""
+        return self._said[1]
+
+
+Handler = Callable[[Job, Report], Awaitable[Json]]
+"""Does the work of one kind of job and answers its result, JSON-ready.
+
+It looks at `cancelled` between steps and raises when that is set; it answers only what came of the whole work. An
+AirisError ends the job in its words: Transient and StoreBusy are tried again, any other is not.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job under way in this process, since `started_ms`."""
+
+    job: Job
+    report: Report
+    started_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    result: Json
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    why: str
+    retry: bool = False
+    retry_after_ms: int | None = None
+
+
+class JobRunner:
+    """Claims jobs of the kinds it has handlers for, one of a kind at a time, and keeps their leases.
+
+    records opens the records database (StoreBusy is waited for); it is asked only once `has_records` says that there
+    may be jobs in it, so that a server that never had one opens nothing. clock: ms UTC. sleep waits for seconds.
+    grace_s: a job that is called off gets so long to end by itself, then its task is cancelled.
+    """
+
+    def __init__(
+        self,
+        records: Callable[[], Awaitable[Jobs]],
+        handlers: Mapping[str, Handler],
+        *,
+        has_records: Callable[[], bool],
+        clock: Callable[[], int],
+        sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
+        lease_s: float = 30.0,
+        beat_s: float = 5.0,
+        look_s: float = 30.0,
+        grace_s: float = 10.0,
+    ) -> None:
+        self._records, self._handlers, self._has_records = records, dict(handlers), has_records
+        self._clock, self._sleep = clock, sleep
+        self._lease_ms, self._beat_s, self._look_s, self._grace_s = round(lease_s * 1000), beat_s, look_s, grace_s
+        self._holder = uuid.uuid4().hex
+        self._pokes = {kind: asyncio.Event() for kind in self._handlers}
+        self._running: dict[str, Running] = {}  # by the job's id
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._fault = ""
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins to look for jobs, in the background."""
+        self._tasks = [asyncio.create_task(self._serve(kind), name=f"jobs {kind}") for kind in self._handlers]
+
+    async def stop(self) -> None:
+        """Calls off what runs and gives it back, for the next start or another server to do."""
+        self._stopping.set()
+        for running in self._running.values():
+            running.report.cancelled.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=3 * self._grace_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def poke(self, kind: str) -> None:
+        """Says that a job of this kind was enqueued: it is claimed now, not at the next look."""
+        self._pokes[kind].set()
+
+    def call_off(self, job_id: str) -> None:
+        """Tells a job that was cancelled at once, if it runs here; elsewhere its next heartbeat does."""
+        if running := self._running.get(job_id):
+            running.report.cancelled.set()
+
+    def running(self, job_id: str) -> Running | None:
+        """The job as it is at this moment, if it runs here."""
+        return self._running.get(job_id)
+
+    def degraded(self) -> list[str]:
+        """Why no jobs are done at present; [] when they are."""
+        return [self._fault] if self._fault else []
+
+    # -- one kind -----------------------------------------------------------------------------------------------
+
+    async def _serve(self, kind: str) -> None:
+        while not self._stopping.is_set():
+            found = False
+            try:
+                found = await self._next(kind)
+                self._fault = ""
+            except AirisError as error:
+                if str(error) != self._fault:
+                    log.warning("jobs.delayed", kind=kind, error=str(error), retry_s=self._look_s)
+                self._fault = str(error)
+            except Exception as error:  # boundary: supervision; the next look tries again
+                self._fault = f"{error!r}; see the log"
+                log.exception("jobs.failed", kind=kind)
+            if not found:
+                await self._first(self._pokes[kind].wait(), self._sleep(self._look_s))
+                self._pokes[kind].clear()
+
+    async def _next(self, kind: str) -> bool:
+        """Does one job, if there is any."""
+        if not self._has_records():
+            return False
+        jobs = await self._records()
+        claimed = await jobs.claim(self._holder, self._lease_ms, kinds=[kind])
+        for job in claimed:
+            await self._run(jobs, job)
+            await jobs.forget_jobs(self._clock() - round(KEEP_S * 1000))
+        return bool(claimed)
+
+    async def _first(self, *waits: Coroutine[Any, Any, Any]) -> None:
+        """Waits for one of them, or until the runner stops."""
+        tasks = [asyncio.ensure_future(wait) for wait in (*waits, self._stopping.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    # -- one job ------------------------------------------------------------------------------------------------
+
+    async def _run(self, jobs: Jobs, job: Job) -> None:
+        began, report = self._clock(), Report()
+        self._running[job.id] = Running(job, report, began)
+        work = asyncio.create_task(self._work(job, report), name=f"job {job.id}")
+        beat = asyncio.create_task(self._beat(jobs, job, report), name=f"job {job.id} heartbeat")
+        stopping = asyncio.create_task(self._stopping.wait())
+        log.info("job.started", kind=job.kind, job_id=job.id, attempt=job.attempt)
+        try:
+            await asyncio.wait({work, beat, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                await self._end(work, report)
+            called_off = _Failed("the server stopped before the job was done", retry=True, retry_after_ms=0)
+            outcome = called_off if work.cancelled() or not work.done() else work.result()
+            await self._settle(jobs, job, outcome if isinstance(outcome, _Done) else self._why(outcome, report))
+        finally:
+            del self._running[job.id]
+            for task in (work, beat, stopping):
+                task.cancel()
+            await asyncio.gather(beat, stopping, return_exceptions=True)
+            log.info("job.ended", kind=job.kind, job_id=job.id, duration_s=(self._clock() - began) / 1000)
