@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
 T = TypeVar("T")
 NOT_BUILT = "not built"
 Verdict = Literal["HOLDS", "FAILS", "INCONCLUSIVE", "not built"]
+Tell = Callable[[float, str], None]
+"""Hears what share of the work is done, 0..1, and a word about it."""
+
+
+def untold(fraction: float, note: str) -> None:
+    """Told when nobody listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,13 @@ class Answer:
     not_built: tuple[str, ...] = ()
     seconds: float = 0.0
     remarks: tuple[str, ...] = field(default=())
+
+
+class Question(Protocol):
+    """What a module of this package offers to be asked by `airis-mon bench`; its name is the question's."""
+
+    def answer(self, *, quick: bool, tell: Tell) -> Answer:
+        """Measures. quick: fewer and shorter worlds, for a look at whether it works, never for a claim."""
 
 
 def bootstrap(
