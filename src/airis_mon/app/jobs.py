@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from airis_mon.errors import AirisError, Conflict, QueryCancelled, StoreBusy, StoreError, Transient
-from airis_mon.store.records import Job, Jobs, Json
+from airis_mon.store.records import Job, Jobs, JobState, Json
 
 log = structlog.get_logger()
 
@@ -158,7 +158,6 @@ class JobRunner:
             found = False
             try:
                 found = await self._next(kind)
-                self._fault = ""
             except AirisError as error:
                 if str(error) != self._fault:
                     log.warning("jobs.delayed", kind=kind, error=str(error), retry_s=self._look_s)
@@ -176,6 +175,7 @@ class JobRunner:
             return False
         jobs = await self._records()
         claimed = await jobs.claim(self._holder, self._lease_ms, kinds=[kind])
+        self._fault = ""
         for job in claimed:
             await self._run(jobs, job)
             await jobs.forget_jobs(self._clock() - round(KEEP_S * 1000))
@@ -196,19 +196,89 @@ class JobRunner:
         began, report = self._clock(), Report()
         self._running[job.id] = Running(job, report, began)
         work = asyncio.create_task(self._work(job, report), name=f"job {job.id}")
-        beat = asyncio.create_task(self._beat(jobs, job, report), name=f"job {job.id} heartbeat")
+        beat = asyncio.create_task(self._beat(jobs, job, report), name=f"heartbeat {job.id}")
         stopping = asyncio.create_task(self._stopping.wait())
         log.info("job.started", kind=job.kind, job_id=job.id, attempt=job.attempt)
         try:
             await asyncio.wait({work, beat, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                await self._end(work, report)
-            called_off = _Failed("the server stopped before the job was done", retry=True, retry_after_ms=0)
-            outcome = called_off if work.cancelled() or not work.done() else work.result()
-            await self._settle(jobs, job, outcome if isinstance(outcome, _Done) else self._why(outcome, report))
+            await self._end(work, report)
+            state = await self._settle(jobs, job, self._outcome(work, report))
         finally:
             del self._running[job.id]
             for task in (work, beat, stopping):
                 task.cancel()
             await asyncio.gather(beat, stopping, return_exceptions=True)
-            log.info("job.ended", kind=job.kind, job_id=job.id, duration_s=(self._clock() - began) / 1000)
+        log.info("job.ended", kind=job.kind, job_id=job.id, state=state, duration_s=(self._clock() - began) / 1000)
+
+    async def _work(self, job: Job, report: Report) -> _Done | _Failed:
+        try:
+            result = await self._handlers[job.kind](job, report)
+            return await asyncio.to_thread(_bounded, result)
+        except AirisError as error:
+            wait_s = error.retry_after_s if isinstance(error, Transient) else None
+            return _Failed(
+                str(error),
+                retry=isinstance(error, Transient | StoreBusy),
+                retry_after_ms=None if wait_s is None else round(wait_s * 1000),
+            )
+        except Exception:  # boundary: one job; the kind's next one is done all the same
+            log.exception("job.failed", kind=job.kind, job_id=job.id)
+            return _Failed(UNFORESEEN)
+
+    async def _beat(self, jobs: Jobs, job: Job, report: Report) -> None:
+        """Keeps the lease until it is lost. While the database is away the work goes on: its attempt fences it."""
+        while True:
+            await self._sleep(self._beat_s)
+            try:
+                await jobs.heartbeat(job, self._lease_ms, report.fraction)
+            except Conflict:
+                return
+            except Exception as error:  # noqa: BLE001 boundary: supervision; the next beat tries again
+                log.warning("job.heartbeat.delayed", kind=job.kind, job_id=job.id, error=repr(error))
+
+    async def _end(self, work: asyncio.Task[Any], report: Report) -> None:
+        """Ends work that is called off: it is asked first, because its threads hear nothing of a cancelled task."""
+        if work.done():
+            return
+        report.cancelled.set()
+        await asyncio.wait({work}, timeout=self._grace_s)
+        if not work.done():
+            work.cancel()
+            await asyncio.wait({work}, timeout=self._grace_s)
+
+    def _outcome(self, work: asyncio.Task[_Done | _Failed], report: Report) -> _Done | _Failed | None:
+        """What is to be written of an attempt; None when it was cancelled or lost."""
+        is_told = work.done() and not work.cancelled()
+        if is_told and (isinstance(work.result(), _Done) or not report.cancelled.is_set()):
+            return work.result()
+        if self._stopping.is_set():
+            return _Failed("the server stopped before the job was done", retry=True, retry_after_ms=0)
+        return None if report.cancelled.is_set() else _Failed(UNFORESEEN)
+
+    async def _settle(self, jobs: Jobs, job: Job, outcome: _Done | _Failed | None) -> str:
+        """Writes what became of an attempt; answers it in a word. Raises StoreError when that cannot be written."""
+        while outcome is not None:
+            try:
+                if isinstance(outcome, _Done):
+                    await jobs.finish(job, outcome.result)
+                    return JobState.DONE
+                return await jobs.fail(job, outcome.why, retry=outcome.retry, retry_after_ms=outcome.retry_after_ms)
+            except Conflict:
+                break
+            except StoreBusy:
+                if self._stopping.is_set():
+                    raise  # its lease runs out, and somebody takes it up again
+                await self._first(self._sleep(self._beat_s))
+            except StoreError as error:
+                if not isinstance(outcome, _Done):
+                    raise
+                outcome = _Failed(f"the result cannot be kept: {error}")
+        return "called off"
+
+
+def _bounded(result: Json) -> _Done | _Failed:
+    """The result as any database keeps it: what is no number in JSON becomes null."""
+    text = msgspec.json.encode(result)
+    if len(text) > MAX_RESULT_BYTES:
+        return _Failed(f"the result has {len(text)} bytes, {MAX_RESULT_BYTES} are kept; ask for a shorter time or less")
+    return _Done(msgspec.json.decode(text))
