@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from airis_mon.store.backends.sql import Sql
 from airis_mon.store.records import FINAL, Job
+from airis_mon.store.tables import METADATA
 
 T = 1_800_000_000_000
 LEASE_S, BEAT_S, LOOK_S = 30, 5, 30
@@ -39,6 +44,19 @@ class Time:
     def sleepers(self) -> int:
         """So many sleep."""
         return sum(not woken.done() for _, woken in self._sleepers)
+
+
+@asynccontextmanager
+async def records_in(folder: Path, time: Time) -> AsyncIterator[Sql]:
+    """A records database with the newest schema; made without alembic, which imports for a second."""
+    engine = sa.create_engine(f"sqlite:///{folder / 'records.db'}")
+    METADATA.create_all(engine)
+    engine.dispose()
+    sql = Sql(f"sqlite:///{folder / 'records.db'}", time)
+    try:
+        yield sql
+    finally:
+        await sql.close()
 
 
 async def until(is_so: Callable[[], Any]) -> None:

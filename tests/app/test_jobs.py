@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,7 @@ from airis_mon.app.jobs import MAX_RESULT_BYTES, UNFORESEEN, Handler, JobRunner,
 from airis_mon.errors import InputError, Permanent, QueryCancelled, StoreBusy, StoreError, Transient
 from airis_mon.store.backends.sql import Sql
 from airis_mon.store.records import Job, JobState
-from tests.app.jobs import BEAT_S, LEASE_S, LOOK_S, Time, ended, seen, until
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("records") / "records.db"
-
-    async def migrate() -> None:
-        sql = Sql(f"sqlite:///{path}", lambda: 0)
-        await sql.migrate()
-        await sql.close()
-
-    asyncio.run(migrate())
-    return path
+from tests.app.jobs import BEAT_S, LEASE_S, LOOK_S, Time, ended, records_in, seen, until
 
 
 @pytest.fixture
@@ -37,11 +23,9 @@ def time() -> Time:
 
 
 @pytest.fixture
-async def records(template: Path, tmp_path: Path, time: Time) -> AsyncIterator[Sql]:
-    shutil.copy(template, tmp_path / "records.db")
-    sql = Sql(f"sqlite:///{tmp_path / 'records.db'}", time)
-    yield sql
-    await sql.close()
+async def records(tmp_path: Path, time: Time) -> AsyncIterator[Sql]:
+    async with records_in(tmp_path, time) as sql:
+        yield sql
 
 
 Start = Callable[..., JobRunner]
