@@ -1,0 +1,1 @@
+"""The past of other systems: one file per kind."""

@@ -1,0 +1,147 @@
+"""The past of a Prometheus, or of what answers like one (Thanos, Mimir, VictoriaMetrics), through its query API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+import httpx2
+
+from airis_mon.errors import Transient
+from airis_mon.ingest.base import Missing, Slice
+from airis_mon.ingest.promapi import PromApi
+from airis_mon.ingest.promreader import Reader, Window
+from airis_mon.ingest.schedule import Clock, WallClock
+from airis_mon.ingest.scrape import Access
+from airis_mon.series.batch import empty_batch
+from airis_mon.series.catalogue import Catalogue
+
+
+class Prometheus:
+    """All samples of some time, window after window, each in order of time.
+
+    match: selectors of the series to take, all unless given. `ALERTS{alertstate="firing"}` is always taken too: it
+    tells what the server's own rules raised. labels are added to every series. Of more than `max_series` series,
+    metrics of golden signals (load, errors, latency, saturation) are taken first; the rest is missing, by name.
+
+    By default the samples are **raw**: an instant query with a range selector, `{...}[1h]`, answers them as they were
+    stored. A range query would answer one value per step instead: at other times than the true ones, a value repeated
+    for up to five minutes after a series ended, samples between two steps lost, 11,000 steps at most. Detection would
+    learn all of that. With `step_s` the range query is used all the same, for servers that refuse raw selectors and
+    for coarser history. Either way the JSON has no staleness markers and no native histograms: a series that ends is
+    a series without further samples.
+
+    At most `concurrency` requests are under way and `requests_per_s` begin; each may take `timeout_s` and answer
+    `max_bytes`. What is too much for the server is asked for in smaller pieces. A piece that fails even so is missing
+    and the rest goes on. When nothing is answered for `patience_s`, the rest of the time is missing and the slices
+    end; the end of the last slice is where to go on later. While a slice is worked on, the next one is fetched.
+
+    >>> Prometheus(Catalogue(), url="http://user:secret@127.0.0.1:9090").name
+    'http://127.0.0.1:9090/'
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        url: str,
+        match: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        max_series: int = 10_000,
+        step_s: float = 0.0,
+        concurrency: int = 2,
+        requests_per_s: float = 5.0,
+        timeout_s: float = 30.0,
+        patience_s: float = 300.0,
+        slice_samples: int = 1_500_000,
+        request_samples: int = 400_000,
+        max_bytes: int = 64 << 20,
+        username: str = "",
+        password: str = "",
+        password_file: str = "",
+        bearer_token: str = "",
+        bearer_token_file: str = "",
+        ca_file: str = "",
+        verify_tls: bool = True,
+        headers: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._clock = clock or WallClock()
+        access = Access(
+            bearer_token=bearer_token,
+            bearer_token_file=bearer_token_file,
+            username=username,
+            password=password,
+            password_file=password_file,
+            ca_file=ca_file,
+            verify_tls=verify_tls,
+        )
+        self._api = PromApi(
+            url,
+            access,
+            headers=headers,
+            concurrency=concurrency,
+            requests_per_s=requests_per_s,
+            timeout_s=timeout_s,
+            patience_s=patience_s,
+            max_bytes=max_bytes,
+            transport=transport,
+            clock=clock,
+        )
+        self._reader = Reader(
+            catalogue,
+            self._api,
+            match=match,
+            labels=labels,
+            max_series=max_series,
+            step_s=step_s,
+            slice_samples=slice_samples,
+            request_samples=request_samples,
+        )
+
+    @property
+    def name(self) -> str:
+        """The server's address, without user and password."""
+        return self._api.place
+
+    async def slices(self, start: int | None = None, end: int | None = None) -> AsyncGenerator[Slice, None]:
+        """[start, end) ms; unless given, from the earliest sample until now. Raises as History says."""
+        end = self._clock.now() if end is None else end
+        try:
+            first = await self._reader.earliest(start, end) if start is None or start < end else None
+            if first is None:
+                begin = end if start is None else start
+                yield Slice(begin, max(begin, end), empty_batch(), 1.0)
+                return
+            begin = first if start is None else start
+            left_out = await self._reader.discover(first, end)
+            yield Slice(begin, first, empty_batch(), (first - begin) / (end - begin), left_out)
+            async for one in self._windows(begin, first, end):
+                yield one
+        finally:
+            await self._api.aclose()
+
+    def health(self) -> dict[str, Any]:
+        """How it gets on with the server, and what is left out."""
+        return self._reader.health()
+
+    async def _windows(self, begin: int, at: int, end: int) -> AsyncGenerator[Slice, None]:
+        coming: asyncio.Task[Window] | None = None
+        try:
+            while at < end:
+                try:
+                    window = await (coming or self._reader.window(at, end))
+                except Transient as e:
+                    gone = Missing(at, end, "everything", str(e))
+                    yield Slice(at, at, empty_batch(), (at - begin) / (end - begin), (gone,))
+                    return
+                at = window.end
+                coming = asyncio.create_task(self._reader.window(at, end)) if at < end else None
+                fraction = (at - begin) / (end - begin)
+                yield Slice(window.start, at, window.batch, fraction, window.missing)
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
