@@ -37,15 +37,17 @@ class EntityStage:
         """Findings that may go on."""
         return self._findings.open
 
-    def update(self, judged: Judged) -> list[Finding]:
+    def update(self, judged: Sequence[Judged]) -> list[Finding]:
         """The findings that ended. Hand over all samples of one time together, later times after earlier ones."""
-        slot = judged.signals.slot
-        self._assign(slot)
-        order = np.argsort(judged.signals.t, kind="stable")
-        scores = self._entities.update(
-            slot[order], judged.signals.t[order], judged.scores.onset[order], judged.scores.level[order]
+        slot, t, onset, level = (
+            np.concatenate(column)
+            for column in zip(
+                *((j.signals.slot, j.signals.t, j.scores.onset, j.scores.level) for j in judged), strict=True
+            )
         )
-        return self._findings.update(scores)
+        self._assign(slot)
+        order = np.argsort(t, kind="stable")
+        return self._findings.update(self._entities.update(slot[order], t[order], onset[order], level[order]))
 
     def _assign(self, slot: Ids) -> None:
         more = int(slot.max(initial=-1)) + 1 - len(self._of)

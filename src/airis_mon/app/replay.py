@@ -17,7 +17,7 @@ import structlog
 from airis_mon.app.entities import EntityStage
 from airis_mon.app.evaluate import GroupRun
 from airis_mon.app.firings import Firings, Told, is_alerts
-from airis_mon.app.judge import judge
+from airis_mon.app.judge import Judged, judge
 from airis_mon.app.replayed import Ours, Raw, Run, charts, result
 from airis_mon.app.rulerun import Made
 from airis_mon.app.rules import first_moment
@@ -95,7 +95,7 @@ class Replay:
         self._next: dict[str, int] = {}  # when each group is evaluated next
         self._recorded: list[Batch] = []  # given by rules, not judged yet
         self._first: int | None = None
-        self._end = self._samples = self._signals = 0
+        self._end = self._samples = 0
         self._missing: list[Missing] = []
 
     async def run(
@@ -119,6 +119,9 @@ class Replay:
                 await self._take(part)
                 tell(0.98 * part.fraction, f"{self._samples:,} samples")
             return await asyncio.to_thread(self._result, began)
+        except asyncio.CancelledError:
+            self._cancelled.set()  # threads that work for us end at their next look
+            raise
         finally:
             await asyncio.to_thread(self._clean)
 
@@ -132,9 +135,10 @@ class Replay:
         self._now = self._end = part.end
         batch = await asyncio.to_thread(self._admitted, part.batch)
         stored = self._commit.add(batch)
-        await asyncio.gather(asyncio.to_thread(self._judge, batch), asyncio.wrap_future(stored))
+        judged, _ = await asyncio.gather(asyncio.to_thread(self._judged, batch), asyncio.wrap_future(stored))
         self.parts.catalogue.observe(batch)
-        await asyncio.to_thread(self._evaluate, part.start, part.end)
+        recorded = await asyncio.to_thread(self._evaluate, part.start, part.end)
+        await asyncio.to_thread(self._follow, judged, recorded)
         self._samples += len(batch)
 
     def _admitted(self, batch: Batch) -> Batch:
@@ -144,14 +148,18 @@ class Replay:
             batch = Batch(batch.sid[~ours], batch.t[~ours], batch.value[~ours])
         return admit(batch, self.parts.catalogue, self._now, ANY_TIME)
 
-    def _judge(self, batch: Batch) -> None:
-        judged = judge(batch, self.parts.catalogue, self.parts.bank, self.parts.watch)
-        self._signals += len(judged.signals)
-        self._ours.add(judged.anomalies, self._entities.update(judged))
+    def _judged(self, batch: Batch) -> Judged:
+        return judge(batch, self.parts.catalogue, self.parts.bank, self.parts.watch)
+
+    def _follow(self, first: Judged, recorded: Sequence[Batch]) -> None:
+        """What rules recorded is judged with what was scraped: an entity is judged by all that it shows at a time."""
+        judged = [first, *map(self._judged, recorded)]
+        self._ours.add([a for one in judged for a in one.anomalies], self._entities.update(judged))
 
     # -- rules --------------------------------------------------------------------------------------------------
 
-    def _evaluate(self, start: int, end: int) -> None:
+    def _evaluate(self, start: int, end: int) -> list[Batch]:
+        """Every rule at its steps within [start, end); answers the samples that were recorded."""
         for group in self._groups:
             t = self._next.setdefault(group.key, first_moment(group.key, start - 1, group.interval_ms))
             while t < end:
@@ -161,8 +169,7 @@ class Replay:
                 self._check()
             self._next[group.key] = t
         recorded, self._recorded = self._recorded, []
-        for batch in recorded:
-            self._judge(batch)
+        return recorded
 
     def _ask(self, text: str, steps: Steps) -> Answer:
         return self._engine.query(text, steps, Deadline(time.monotonic() + BLOCK_S, self._cancelled))

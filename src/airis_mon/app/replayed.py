@@ -79,7 +79,7 @@ class Ours:
 def result(run: Run, raw: Raw, ours: Ours) -> dict[str, Any]:
     """The replay as JSON has it, without charts."""
     findings, seconds = ours.ordered(), max(run.seconds, 1e-9)
-    sent = notifications(raw.firings, raw.grouping, run.end)
+    sent = [n for n in notifications(raw.firings, raw.grouping, run.end) if n.firing]  # all clear wakes nobody
     listed = findings[:MOST_FINDINGS]
     meetings = _meetings(listed, raw.firings, ours.labels, run.end)
     return {

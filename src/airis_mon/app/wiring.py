@@ -135,15 +135,15 @@ def replay_of(
     )
 
 
-def scratch_of(settings: Settings, name: str) -> ClickHouse:
-    """A database for one replay beside the store of the settings, in the same engine; it keeps whatever age."""
+def scratch_of(settings: Settings, name: str, folder: Path | None = None) -> ClickHouse:
+    """A database for one replay that keeps whatever age: embedded in a folder, or beside the store of the settings."""
     return ClickHouse(
-        url=_store_url(settings),
+        url=_store_url(settings) if folder is None else str(folder),
         database=f"{SCRATCH}{name}",
         retention_days=MAX_DAYS,
         history_days=MAX_DAYS,
         memory_bytes=settings.store.memory_bytes,
-        cluster=settings.store.cluster or None,
+        cluster=(settings.store.cluster or None) if folder is None else None,
     )
 
 

@@ -30,6 +30,8 @@ changes.csv       timestamp, entity, kind, title: deploys, settings, flags and s
 maintenance.csv   start, end, entity, title: planned work
 truth/truth.json  what really happened; not to be shown to whoever is judged on the rest
 """
+SIMULATED = b"airis.simulated"
+"""A key of the file's own metadata: whoever shows these data can say what they are."""
 LABELS = ("service", "handler", "host", "zone", "pod", "client", "server", "code", "le")
 
 
@@ -147,7 +149,7 @@ def _schema() -> pa.Schema:
 
     word = pa.dictionary(pa.int32(), pa.string())
     columns = [("timestamp", pa.timestamp("ms", tz="UTC")), ("metric", word), *((n, word) for n in LABELS)]
-    return pa.schema([*columns, ("value", pa.float64())])
+    return pa.schema([*columns, ("value", pa.float64())], {SIMULATED: b"true"})
 
 
 def _coded(labels: Sequence[Labels], name: str) -> tuple[Any, Any]:
