@@ -10,7 +10,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
@@ -20,6 +21,8 @@ from airis_mon.app.judge import judge
 from airis_mon.app.peaks import MINUTE_MS, MINUTES, Peaks
 from airis_mon.detect.base import State
 from airis_mon.detect.detectors.record import PROFILES, Record
+from airis_mon.detect.tracks import Role
+from airis_mon.detect.unite import Pair, united
 from airis_mon.detect.watch import Watch
 from airis_mon.errors import StoreError
 from airis_mon.events.anomaly import Anomaly
@@ -59,6 +62,15 @@ class Counts:
     snapshots: int = 0
     overflows: int = 0
     failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What was learned elsewhere of stored samples up to `until` (ms); done ends when a snapshot holds it."""
+
+    state: Pair
+    until: int
+    done: Future[None] = field(default_factory=Future)
 
 
 class Detection:
@@ -110,6 +122,8 @@ class Detection:
         self._flushed = 0.0
         self._mark = 0
         self._is_whole = True
+        self._offers: deque[Offer] = deque()
+        self._unsnapped: list[Offer] = []  # taken over, in no snapshot yet
         self._thread = threading.Thread(target=self._run, name="airis-detect", daemon=True)
 
     def start(self) -> None:
@@ -154,6 +168,20 @@ class Detection:
         with self._wake:
             return self._wake.wait_for(lambda: self._idle, timeout_s)
 
+    def adopt(self, state: Pair, until: int) -> Future[None]:
+        """Offers what was learned of the stored samples up to `until` (ms), to be taken over between two batches.
+
+        Series that the live detector has known for longer stay as they are, see `united`. What came after `until` is
+        judged again from the store; an anomaly that is known already is not raised again. The future ends when a
+        snapshot holds what was taken over, or fails: then nothing was taken, or a crash may forget it, and it should
+        be offered again.
+        """
+        offer = Offer(state, until)
+        with self._wake:
+            self._offers.append(offer)
+            self._wake.notify_all()
+        return offer.done
+
     def evict(self, idle_since: int) -> int:
         """Forgets series without a sample since then; answers how many."""
         with self.lock:
@@ -186,6 +214,8 @@ class Detection:
         elif not self._catch_up(self._judged_until - LATE_MS):
             return
         while (batch := self._next()) is not None:
+            if self._offers and not self._take_over(self._offers.popleft()):
+                return
             since = self._take_dropped()
             if since is not None and not self._catch_up(min(since - 1, self._judged_until - LATE_MS)):
                 return
@@ -209,7 +239,7 @@ class Detection:
         """The samples that wait, joined; after a second without any, none of them; None to stop."""
         with self._wake:
             if not self._queue and not self._stopping:
-                self._idle = not self._unsaved and self._dropped_from == _NEVER
+                self._idle = not self._unsaved and self._dropped_from == _NEVER and not self._offers
                 self._wake.notify_all()
                 self._wake.wait(1.0)
             self._idle = False
@@ -249,6 +279,8 @@ class Detection:
 
     def _restore(self) -> None:
         """Continues from the newest snapshot that can be read; without one everything is learned anew."""
+        while self._unsnapped:
+            self._unsnapped.pop().done.set_exception(StoreError("the detector began again before it was saved"))
         self._last_snapshot = self._now()
         self._judged_until = self._now() - self._catch_up_ms
         self._is_whole = True
@@ -285,6 +317,34 @@ class Detection:
         self._recall(stored)
         self.is_catching_up = False
         return True
+
+    def _take_over(self, offer: Offer) -> bool:
+        """Goes on from what was learned; False when it was told to stop meanwhile."""
+        if not offer.done.set_running_or_notify_cancel():
+            return True
+        with self.lock:
+            live = self.bank.state(), self.watch.state()
+        try:
+            bank, watch = self.make(*united(offer.state, live))
+        except (ValueError, KeyError, IndexError) as error:
+            offer.done.set_exception(StoreError(f"what was learned cannot be used: {error!r}"))
+            return True
+        self._exchange(bank, watch)
+        self._unsnapped.append(offer)
+        if not self._catch_up(offer.until - LATE_MS):
+            return False
+        self.snapshot()
+        return True
+
+    def _exchange(self, bank: Record, watch: Watch) -> None:
+        """Puts another bank and watch in the place of the live ones; their slots have other numbers."""
+        with self.lock:
+            known = np.flatnonzero(watch.tracks.role != Role.NEW).tolist()
+            gone = [sid for sid in known if not self.catalogue.has(sid)]  # evicted while the watch was made
+            watch.evict(np.array(gone, np.int32))
+            self.bank, self.watch, self.peaks = bank, watch, Peaks()
+            watch.on_release = self.peaks.forget
+        self._mark, self._is_whole = 0, True
 
     def _recall(self, stored: Sequence[Anomaly]) -> None:
         """Knows the alarms of before the start again, of which the last ten minutes' peaks are asked for."""
@@ -327,6 +387,8 @@ class Detection:
             return
         self._mark, self._is_whole = mark, False
         self.counts.snapshots += 1
+        while self._unsnapped:
+            self._unsnapped.pop().done.set_result(None)
         log.info("snapshot.saved", bytes=written, slots=self.bank.size)
 
 
