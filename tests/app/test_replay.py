@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from airis_mon.app.wiring import SCRATCH, catalogue_of, replay_of, scratch_of
+from airis_mon.app.replaywiring import SCRATCH, replay_of, scratch_of
+from airis_mon.app.wiring import catalogue_of
 from airis_mon.config.settings import Settings
 from airis_mon.errors import QueryCancelled, Transient
 from airis_mon.ingest.base import Missing, Slice

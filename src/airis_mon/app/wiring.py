@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +15,26 @@ from airis_mon.app.ground import KernelCache, local_zone, now_ms
 from airis_mon.app.history import SignalHistory
 from airis_mon.app.insight import COMPUTED, Insight
 from airis_mon.app.queries import Allowance, Queries
-from airis_mon.app.replay import Parts as ReplayParts
-from airis_mon.app.replay import Replay
 from airis_mon.app.reporter import Reporter
 from airis_mon.app.rules import Rules
 from airis_mon.app.rulewriter import RuleWriter
 from airis_mon.config.sections import Section
 from airis_mon.config.settings import Settings
-from airis_mon.correlate.group import Grouping
 from airis_mon.detect.base import State
 from airis_mon.detect.detectors.record import Record
-from airis_mon.detect.findings import ENTITIES
 from airis_mon.detect.watch import Watch
 from airis_mon.events.alert import Alert
 from airis_mon.events.anomaly import Anomaly
-from airis_mon.ingest.base import Collector, Decoder, History
+from airis_mon.ingest.base import Collector, Decoder
 from airis_mon.plugins import find
-from airis_mon.query.rules import RuleGroup
 from airis_mon.series.admit import Limits
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.zone import zone as zone_of
-from airis_mon.store.backends.clickhouse import MAX_DAYS, ClickHouse
+from airis_mon.store.backends.clickhouse import ClickHouse
 from airis_mon.store.commit import GroupCommit
 from airis_mon.store.cursors import Cursors
 from airis_mon.store.snapshots import Snapshots
-
-SCRATCH = "airis_replay_"
-"""Databases of replays begin so; one that no replay uses may be dropped."""
 
 
 def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
@@ -58,7 +49,7 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
     )
     detection = Detection(
         catalogue,
-        _detectors(settings, catalogue),
+        detectors_of(settings, catalogue),
         store,
         snapshots,
         lambda found: _tell(bus, found),
@@ -105,49 +96,8 @@ class Decoders(dict[str, Decoder]):
         return self.setdefault(kind, decoder)
 
 
-def replay_of(
-    settings: Settings,
-    history: History,
-    catalogue: Catalogue,
-    store: ClickHouse,
-    groups: Sequence[RuleGroup] = (),
-    grouping: Grouping | None = None,
-) -> Replay:
-    """A replay of a source's past; the history gives out sids of the catalogue, the store is a scratch one."""
-    bank, watch = _detectors(settings, catalogue)(None, None)
-    of = settings.rules
-    return Replay(
-        ReplayParts(
-            history=history,
-            catalogue=catalogue,
-            bank=bank,
-            watch=watch,
-            store=store,
-            entities=settings.detect.entities or ENTITIES,
-            groups=groups,
-            grouping=grouping or Grouping(),
-            interval_s=of.interval_s,
-            query_offset_s=of.query_offset_s,
-            cells=settings.query.max_samples,
-            external_labels=of.external_labels,
-            external_url=of.external_url,
-        )
-    )
-
-
-def scratch_of(settings: Settings, name: str, folder: Path | None = None) -> ClickHouse:
-    """A database for one replay that keeps whatever age: embedded in a folder, or beside the store of the settings."""
-    return ClickHouse(
-        url=_store_url(settings) if folder is None else str(folder),
-        database=f"{SCRATCH}{name}",
-        retention_days=MAX_DAYS,
-        history_days=MAX_DAYS,
-        memory_bytes=settings.store.memory_bytes,
-        cluster=(settings.store.cluster or None) if folder is None else None,
-    )
-
-
-def _store_url(settings: Settings) -> str:
+def store_url(settings: Settings) -> str:
+    """Where the store is: the data directory unless the settings say otherwise."""
     return settings.store.url or str(Path(settings.data_dir) / "store")
 
 
@@ -161,7 +111,7 @@ def store_of(settings: Settings) -> ClickHouse:
     """The store of the settings, not opened yet."""
     of = settings.store
     return ClickHouse(
-        url=_store_url(settings),
+        url=store_url(settings),
         retention_days=of.retention_days,
         memory_bytes=of.memory_bytes,
         durability=of.durability,
@@ -191,7 +141,8 @@ def _tell(bus: EventBus, found: list[Anomaly]) -> None:
         bus.publish("anomaly_detected", anomaly.payload)
 
 
-def _detectors(settings: Settings, catalogue: Catalogue) -> Make:
+def detectors_of(settings: Settings, catalogue: Catalogue) -> Make:
+    """Makes a bank and its watch, fresh ones or those that continue from two states."""
     zone = zone_of(settings.time.zone or local_zone())
 
     def make(bank_state: State | None, watch_state: State | None) -> tuple[Record, Watch]:

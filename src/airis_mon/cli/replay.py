@@ -110,7 +110,8 @@ def _check(args: argparse.Namespace) -> None:
 
 
 async def _replayed(args: argparse.Namespace, settings: Settings, tell: Any) -> dict[str, Any]:
-    from airis_mon.app.wiring import catalogue_of, replay_of, scratch_of
+    from airis_mon.app.replaywiring import replay_of, scratch_of
+    from airis_mon.app.wiring import catalogue_of
     from airis_mon.correlate.group import Grouping
     from airis_mon.query.rulefile import load_rules
 
