@@ -14,7 +14,9 @@ from airis_mon.checks.collector import Make, examine
 from airis_mon.ingest.collectors.clickhouse import ClickHouse
 from airis_mon.ingest.collectors.host import Host
 from airis_mon.ingest.collectors.prometheus import Prometheus
+from airis_mon.ingest.collectors.world import World
 from airis_mon.ingest.machine import Reading
+from airis_mon.ingest.simulated import Scene
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import canonical
@@ -68,7 +70,26 @@ def clickhouse(catalogue: Catalogue, cursor: str) -> ClickHouse:
     )
 
 
-MAKERS: dict[str, Make] = {"host": host, "prometheus": prometheus, "clickhouse": clickhouse}
+class Hurry:
+    """Comes to the time that is waited for at once."""
+
+    def __init__(self) -> None:
+        self.t = NOW
+
+    def now(self) -> int:
+        return self.t
+
+    async def sleep(self, seconds: float) -> None:
+        self.t += round(seconds * 1000)
+        await asyncio.sleep(0)
+
+
+def world(catalogue: Catalogue, cursor: str) -> World:
+    scene = Scene(seed=1, start_ms=NOW - 3_600_000, lively_ms=NOW, step_s=60.0, dirt=0.0)  # no NaN: rows are compared
+    return World(catalogue, scene=scene, cursor=cursor, clock=Hurry())
+
+
+MAKERS: dict[str, Make] = {"world": world, "host": host, "prometheus": prometheus, "clickhouse": clickhouse}
 
 
 @pytest.mark.parametrize("kind", plugins.kinds("ingest.collectors"))
