@@ -1,0 +1,261 @@
+"""Question `rca`: how published root-cause rankers do on the simulated world and on public incidents; is it fair.
+
+A world in which the simplest method is always right, or never, teaches nothing, and one that ranks methods as nobody
+else's incidents do teaches the wrong thing. `fairness` says which of it holds; the rule was set before the world was
+asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from airis_mon.simulate.settings import Settings
+from airis_mon.simulate.truth import verdicts
+from airis_mon.simulate.world import World
+from airis_mon.yardstick.base import Answer, Claim, Estimate, Row, Tell
+from airis_mon.yardstick.base import Verdict as Says
+from airis_mon.yardstick.cases import CLASSES, Case, Moment, world_cases
+from airis_mon.yardstick.public import ENVIRONMENT, KNOWN_FLOORS, SETS, data_folder, floor, public_cases
+from airis_mon.yardstick.rankers import chance, correlation, monitorrank, nsigma, oracle, pagerank, robust
+from airis_mon.yardstick.rankers.base import Ranker
+from airis_mon.yardstick.ranks import Outcome, estimates, lead, outcome
+from airis_mon.yardstick.worlds import Part, Spec, specs
+
+RANKERS: dict[str, Ranker] = {
+    "chance": chance.rank,
+    "N-sigma": nsigma.rank,
+    "robust": robust.rank,
+    "PageRank": pagerank.rank,
+    "MonitorRank": monitorrank.rank,
+    "correlation": correlation.rank,
+}
+OURS, ORACLE, FLOOR = "ours", "oracle", "mean |z|"
+PARTS: tuple[Part, ...] = ("train", "dev", "test")
+MOMENTS: tuple[Moment, ...] = ("onset", "impact", "detection")
+HONEST: tuple[Moment, ...] = ("impact", "detection")
+"""Moments that a user of ours could know; when something was injected nobody tells."""
+STEP_S, HISTORY_DAYS = 15.0, 1.0
+QUICK_DAYS = 2.0
+LAST_MS = 3_600_000
+BAND = (0.3, 0.6)
+"""Where N-sigma's AC@1 must lie for the world to be neither trivial nor hopeless."""
+LIFT = 0.15
+"""What our own ranker is to have over N-sigma's AC@1."""
+
+
+def answer(*, quick: bool, tell: Tell, data: Path | None = None) -> Answer:
+    """All rankers on all parts, and whether the world is fair; without the public sets that cannot be judged.
+
+    data: the folder of the public sets, by default that of the environment.
+    """
+    began, root, asked = time.perf_counter(), data or data_folder(), worlds(quick=quick)
+    found = measured(asked, root, tell)
+    verdict = fairness(found)
+    return Answer(
+        question="rca",
+        on=_described(asked, found, root),
+        chosen={"settings": "none: no ranker has a setting that was tuned", "fairness": verdict.figures},
+        rows=tuple(rows(found)),
+        claims=_claims(found, verdict, quick=quick),
+        not_built=("our ranking of suspects",),
+        seconds=round(time.perf_counter() - began, 1),
+        remarks=(verdict.why, *_REMARKS),
+    )
+
+
+_REMARKS = (
+    "Equal scores count as every order of them would on average: no order of names or columns looks like skill.",
+    "Of the world: only faults that users felt, and that are somebody's; earlier faults stay in the history.",
+    "Of two faults at once each is asked for alone, and the other one is a wrong answer.",
+    "onset: the time of injection is given, which flatters; impact: users begin to feel it; detection: a minute on.",
+    "oracle: knows from the truth when each service was reached, and names the first.",
+)
+
+
+def worlds(*, quick: bool) -> list[Spec]:
+    """Those of every part, test last. Scraped every 15 s, not by the minute: a window of 5 minutes needs its rows."""
+    return [replace(s, days=QUICK_DAYS) if quick else s for part in PARTS for s in specs(part, quick=quick)]
+
+
+def measured(asked: Sequence[Spec], data: Path, tell: Tell) -> list[Outcome]:
+    """What every ranker makes of every case: of the worlds asked, then of the public sets in a folder."""
+    found = list[Outcome]()
+    for k, spec in enumerate(asked):
+        tell(k / (len(asked) + 1), f"world {spec.name}")
+        found += [outcome(c, spec.part, _arms(c)) for c in _cases(spec)]
+    tell(len(asked) / (len(asked) + 1), "public incidents")
+    found += [outcome(c, "", _arms(c)) for c in public_cases(data)]
+    tell(1.0, "ranked")
+    return found
+
+
+def _settings(spec: Spec) -> Settings:
+    return replace(spec.settings, step_s=STEP_S, history_days=min(HISTORY_DAYS, spec.days / 4))
+
+
+def _cases(spec: Spec) -> Iterator[Case]:
+    settings = _settings(spec)
+    world = World(settings, spec.seed)
+    asked = [v for v in verdicts(world, settings.start_ms, settings.end_ms - LAST_MS) if not v.is_history]
+    return world_cases(world, asked, MOMENTS)
+
+
+def _arms(case: Case) -> Mapping[str, Ranker]:
+    """Who answers a case: the oracle only where the truth is timed, the floor where one is known."""
+    more = {ORACLE: oracle.rank} if case.source == "world" else {}
+    return {**RANKERS, **more, **({FLOOR: floor} if case.source in SETS else {})}
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def rows(found: Sequence[Outcome]) -> Iterator[Row]:
+    """Every arm on every part, the test part last of the world's."""
+    for name, some in _portions(found):
+        if some:
+            yield from _rows(name, some)
+
+
+def _portions(found: Sequence[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
+    """The parts that are told apart, with their cases."""
+    world = [o for o in found if o.source == "world"]
+    for part in PARTS:
+        for moment in MOMENTS:
+            yield f"world {part}, {moment}", [o for o in world if (o.part, o.moment) == (part, moment)]
+    for moment in MOMENTS:
+        yield f"world, {moment}", [o for o in world if o.moment == moment]
+    late = [o for o in found if o.moment == HONEST[-1]]
+    for graph in sorted({o.group for o in world}):
+        yield f"world {graph}, {HONEST[-1]}", [o for o in late if (o.source, o.group) == ("world", graph)]
+    for kind in CLASSES:
+        yield f"world {kind}, {HONEST[-1]}", [o for o in late if o.kind == kind]
+    for source in SETS:
+        some = [o for o in found if o.source == source]
+        yield source, some
+        for kind in sorted({o.kind for o in some}):
+            yield f"{source} {kind}", [o for o in some if o.kind == kind]
+
+
+def _rows(part: str, some: Sequence[Outcome]) -> Iterator[Row]:
+    for arm in some[0].hits:
+        known = KNOWN_FLOORS.get(part) if arm == FLOOR else None
+        yield Row(arm, part, estimates(some, arm), f"known: {known[0]:g}, {known[1]:g}" if known else "")
+    yield Row(OURS, part, {}, "not built")
+
+
+# --- is it fair? ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fairness:
+    """Whether results on the world mean anything. None: it cannot be judged. figures: what the verdict rests on."""
+
+    fair: bool | None
+    why: str
+    figures: dict[str, Any]
+
+
+Order = dict[tuple[str, str], int]
+"""Of each pair of arms, whether the first is better (1) or worse (-1), or nobody can tell (0)."""
+
+
+def fairness(found: Sequence[Outcome]) -> Fairness:
+    """The world is fair if both of these hold, and unfair if one fails.
+
+    1. N-sigma's AC@1, the mean over topologies, lies within BAND at every honest moment.
+    2. No pair of methods (chance is one) stands the other way round on PetShop or on Nezha. A pair is decided where
+       the 95 % interval of the difference of Avg@5, over the same cases drawn, leaves out 0; otherwise it is a tie. A
+       pair that the public sets themselves decide against each other binds nobody: no world could agree with both.
+
+    Without both public sets, or where no two methods are decided alike on the world and a set, nobody can tell.
+    """
+    band = {m: estimates(_world(found, m), "N-sigma")["AC@1"] for m in HONEST}
+    orders = {source: _order([o for o in found if o.source == source]) for source in SETS}
+    world = _order(_world(found, HONEST[-1]))
+    split = sorted(" / ".join(pair) for pair in world if _signs(orders, pair) == {1, -1})
+    turned = {s: [p for p in world if world[p] * o[p] < 0 and " / ".join(p) not in split] for s, o in orders.items()}
+    figures = {
+        "band": {m: [round(x, 3) for x in (e.value, e.low, e.high)] for m, e in band.items()},
+        "reversed": {s: [" / ".join(p) for p in pairs] for s, pairs in turned.items()},
+        "contradictedByPublicSets": split,
+        "agreeing": {s: [" / ".join(p) for p in o if world[p] * o[p] > 0] for s, o in orders.items()},
+        "tau": {s: _tau(world, o) for s, o in orders.items()},
+    }
+    return Fairness(*_judged(found, band, figures), figures)
+
+
+def _judged(
+    found: Sequence[Outcome], band: Mapping[Moment, Estimate], figures: Mapping[str, Any]
+) -> tuple[bool | None, str]:
+    outside = [f"{e.value:.2f} at {m}" for m, e in band.items() if not BAND[0] <= e.value <= BAND[1]]
+    missing = [s for s in SETS if not any(o.source == s for o in found)]
+    turned = [f"{pair} on {s}" for s, pairs in figures["reversed"].items() for pair in pairs]
+    lonely = [s for s, pairs in figures["agreeing"].items() if not [p for p in pairs if "chance" not in p]]
+    if outside:
+        return False, f"not fair: N-sigma's AC@1 is {', '.join(outside)}, outside of {BAND[0]} to {BAND[1]}"
+    if missing:
+        return None, f"cannot be judged without the public data of {' and '.join(missing)}; set {ENVIRONMENT}"
+    if turned:
+        return False, f"not fair: methods rank the other way round: {'; '.join(turned)}"
+    if lonely:
+        return None, f"cannot be judged: no two methods are told apart both here and on {' or '.join(lonely)}"
+    said = "".join(f"; the public sets contradict each other on {p}" for p in figures["contradictedByPublicSets"])
+    return True, f"fair: N-sigma's AC@1 lies within {BAND[0]} to {BAND[1]}, and no decided pair is reversed{said}"
+
+
+def _world(found: Sequence[Outcome], moment: Moment) -> list[Outcome]:
+    return [o for o in found if (o.source, o.moment) == ("world", moment)]
+
+
+def _order(some: Sequence[Outcome]) -> Order:
+    order = {}
+    for a, b in combinations(RANKERS, 2):
+        by = lead(some, a, b)
+        order[a, b] = 1 if by.low > 0 else -1 if by.high < 0 else 0
+    return order
+
+
+def _signs(orders: Mapping[str, Order], pair: tuple[str, str]) -> set[int]:
+    return {o[pair] for o in orders.values()} - {0}
+
+
+def _tau(a: Order, b: Order) -> float | None:
+    """Kendall's tau-b (1945, doi:10.1093/biomet/33.3.239) with undecided pairs as ties; None if all are."""
+    decided = sqrt(sum(map(abs, a.values())) * sum(map(abs, b.values())))
+    return round(sum(a[p] * b[p] for p in a) / decided, 3) if decided else None
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _claims(found: Sequence[Outcome], verdict: Fairness, *, quick: bool) -> tuple[Claim, ...]:
+    says: dict[bool | None, Says] = {True: "HOLDS", False: "FAILS", None: "INCONCLUSIVE"}
+    first = estimates(_world(found, HONEST[-1]), "N-sigma")["AC@1"]
+    fair = Claim(
+        "fair world",
+        "N-sigma's AC@1 on the world lies between .3 and .6, and methods rank as on PetShop and Nezha",
+        first,
+        BAND[0],
+        says[None if quick else verdict.fair],
+        "quick: too few cases" if quick else verdict.why,
+    )
+    lift = Claim("lift over N-sigma", f"our AC@1 exceeds N-sigma's by {LIFT} on unseen worlds", None, LIFT, "not built")
+    return fair, lift
+
+
+def _described(asked: Sequence[Spec], found: Sequence[Outcome], data: Path) -> dict[str, Any]:
+    return {
+        "world": World.version,
+        "stepSeconds": STEP_S,
+        "days": sorted({s.days for s in asked}),
+        "faultsPerDay": sorted({s.faults_per_day for s in asked}),
+        "worlds": {part: [s.name for s in asked if s.part == part] for part in PARTS},
+        "cases": {s: sum(o.source == s for o in found) for s in ("world", "world hosts", *SETS)},
+        "public": {s: "read" if (data / s).is_dir() else f"missing; set {ENVIRONMENT}" for s in SETS},
+    }
