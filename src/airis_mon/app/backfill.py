@@ -21,7 +21,7 @@ from airis_mon.app.detection import Detection
 from airis_mon.app.learner import Learned, Learner, Stopped
 from airis_mon.app.spans import Progress, Spans
 from airis_mon.errors import InputError, StoreBusy, StoreError, Transient
-from airis_mon.ingest.base import History, Slice
+from airis_mon.ingest.base import History, Missing, Slice
 from airis_mon.series.admit import Limits, admit
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
@@ -120,6 +120,7 @@ class Backfill:
             for past in self.parts.pasts:
                 progress = spans.known.setdefault(past.name, Progress.at(now))
                 self._states.append(_State(past, progress, progress.until - int(past.days * DAY_MS)))
+            self.parts.detection.quiet_before = spans.past_end
             self._task = asyncio.create_task(self._run(), name="backfill")
 
     async def stop(self) -> None:
@@ -189,9 +190,14 @@ class Backfill:
             length = FIRST_MS if progress.since == progress.until else DAY_MS
             progress.begin = progress.ahead = max(state.goal, progress.since - length)
         before = progress.samples
+        missing: list[Missing] = []
         async with aclosing(state.past.history.slices(progress.ahead, progress.since)) as slices:
             async for piece in slices:
                 await self._store(piece, state)
+                missing += piece.missing
+        self._note(state, missing)
+        if progress.ahead < progress.since:
+            raise Transient(missing[-1].why if missing else "it answered a part only")
         took = time.monotonic() - began
         log.info("backfill.advanced", **_work(state, progress.begin, progress.since, progress.samples - before, took))
         progress.seconds += took
@@ -207,15 +213,20 @@ class Backfill:
             progress.refused += kept.refused
             progress.samples += len(kept)
             await self._commit(kept)
-        for part in piece.missing:
-            log.warning("backfill.missing", source=state.past.name, **_span(part.start, part.end), why=part.why)
-        progress.lacks(piece.missing)
         progress.refused += piece.batch.refused
         progress.ahead = max(progress.ahead, min(piece.end, progress.since))
         state.fraction = piece.fraction
         if time.monotonic() - self._saved >= SAVE_S:
             self._saved = time.monotonic()
             await asyncio.to_thread(self.parts.spans.save)
+
+    def _note(self, state: _State, missing: Sequence[Missing]) -> None:
+        """What is missing for good; what lies ahead will be asked for again."""
+        gone = [m for m in missing if m.end <= state.progress.ahead]
+        for part in gone:
+            what = {"what": part.what, "why": part.why}
+            log.warning("backfill.missing", source=state.past.name, **_span(part.start, part.end), **what)
+        state.progress.lacks(gone)
 
     async def _commit(self, batch: Batch) -> None:
         while len(batch):

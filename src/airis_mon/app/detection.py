@@ -101,6 +101,7 @@ class Detection:
         self.lock = threading.RLock()  # held while bank and watch change; readers of live state take it
         self.is_catching_up = False
         self.failures_in_a_row = 0
+        self.quiet_before = 0  # ms; anomalies of before it are stored, not told: it was the past when it came
         self.make = make
         self._store = store
         self._snapshots = snapshots
@@ -275,7 +276,7 @@ class Detection:
             return
         told, self._unsaved = self._unsaved, []
         self.counts.anomalies += len(told)
-        self._publish(told)
+        self._publish([a for a in told if a.t >= self.quiet_before])
 
     def _restore(self) -> None:
         """Continues from the newest snapshot that can be read; without one everything is learned anew."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Progress:
         """Nothing yet."""
         return cls(now, now, now, now, now)
 
-    def lacks(self, missing: tuple[Missing, ...]) -> None:
+    def lacks(self, missing: Sequence[Missing]) -> None:
         """Notes what could not be had."""
         self.missing = [*self.missing, *missing][-MISSING_KEPT:]
 
