@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import structlog
 
+from airis_mon.app.backfill import Backfill
 from airis_mon.app.bus import EventBus
 from airis_mon.app.detection import Detection
 from airis_mon.app.evaluate import GroupRun
@@ -121,6 +122,8 @@ class Parts:
     rules: Rules
     idle_s: float = 86_400.0
     background: Sequence[Part] = ()  # what else is a `reporter.Part`
+    backfill: Backfill | None = None
+    is_demo: bool = False  # all that is watched is simulated
 
 
 class Engine:
@@ -176,6 +179,8 @@ class Engine:
         self.parts.queries.close()
         for part in reversed(self.parts.background):
             await part.stop()
+        if self.parts.backfill:
+            await self.parts.backfill.stop()
         if self._is_open:
             await self._call(self.parts.commit.close)
             await self._call(self.parts.detection.stop)
@@ -209,6 +214,7 @@ class Engine:
         """What of each source, and of the write-back, does not work at present; [] = all of it does."""
         parts = [*self.parts.collectors, *((part.name, part) for part in self.parts.background)]
         found = {name: list(health()["degraded"]) for name, p in parts if (health := getattr(p, "health", None))}
+        found["backfill"] = self.parts.backfill.health()["degraded"] if self.parts.backfill else []
         return {**found, "rules": self.parts.rules.degraded()}
 
     async def _open(self) -> None:
@@ -225,6 +231,8 @@ class Engine:
             part.start()
         self._sources.start(self.parts.collectors)
         self.parts.rules.start()
+        if self.parts.backfill:
+            self.parts.backfill.start()
         self.not_ready_reason = ""
         if not self._ingest_is_warm.is_set():
             self._start_warming()

@@ -27,8 +27,9 @@ class Vitals:
     def health(self) -> dict[str, Any]:
         """The specification's health: unhealthy = a restart is needed, degraded = running but not taking samples.
 
-        Beyond the specification: `catchingUp` while stored samples of before the start are still judged, and
-        `degraded` names the sources, the write-back and the rules, when something of them does not work at present.
+        Beyond the specification: `catchingUp` while stored samples of before the start are still judged; `degraded`
+        names the sources, the write-back and the rules, when something of them does not work at present; `backfill` is
+        how far the past of sources is learned, None without any; `demo` is true when all of it is simulated.
         """
         engine = self._engine
         services = dict.fromkeys(NOT_BUILT, False) | {
@@ -53,6 +54,8 @@ class Vitals:
             "notBuilt": list(NOT_BUILT),
             "catchingUp": engine.parts.detection.is_catching_up,
             "degraded": sorted(name for name, what in engine.degraded().items() if what),
+            "backfill": engine.parts.backfill.status() if engine.parts.backfill else None,
+            "demo": engine.parts.is_demo,
             "timestamp": engine.parts.clock(),
         }
 
@@ -70,6 +73,8 @@ class Vitals:
                 "network": self._network(),
                 "timestamp": health["timestamp"],
             },
+            "backfill": health["backfill"],
+            "demo": health["demo"],
             "timestamp": health["timestamp"],
         }
 

@@ -15,10 +15,11 @@ from airis_mon.app.ground import KernelCache, local_zone, now_ms
 from airis_mon.app.history import SignalHistory
 from airis_mon.app.insight import COMPUTED, Insight
 from airis_mon.app.queries import Allowance, Queries
+from airis_mon.app.replays import address_of
 from airis_mon.app.reporter import Reporter
 from airis_mon.app.rules import Rules
 from airis_mon.app.rulewriter import RuleWriter
-from airis_mon.config.sections import Section
+from airis_mon.config.sections import PrometheusSource, Section
 from airis_mon.config.settings import Settings
 from airis_mon.detect.base import State
 from airis_mon.detect.detectors.record import Record
@@ -161,10 +162,23 @@ def _collectors(settings: Settings, catalogue: Catalogue, cursors: Cursors) -> l
     if of.host.enabled:
         found.append(("host", find(folder, "host")(catalogue, **_given(of.host, "enabled"))))
     found += [(f"scrape {g.job}", find(folder, "prometheus")(catalogue, **_given(g))) for g in of.scrape]
+    for name, prometheus in prometheus_named(settings):
+        given = {"cursor": cursors.get(name), **_given(prometheus, "backfill_days")}
+        found.append((name, find(folder, "prometheus_query")(catalogue, **given)))
     for source in of.clickhouse:
         name = f"clickhouse {source.name}"
         found.append((name, find(folder, "clickhouse")(catalogue, cursor=cursors.get(name), **_given(source))))
     return found
+
+
+def prometheus_named(settings: Settings) -> list[tuple[str, PrometheusSource]]:
+    """The Prometheus sources, each with a name of its own that stays as long as their order does."""
+    found: dict[str, PrometheusSource] = {}
+    for source in settings.ingest.prometheus:
+        name = f"prometheus {address_of(source.url)}"
+        same = sum(known.partition(" #")[0] == name for known in found)
+        found[f"{name} #{same + 1}" if same else name] = source
+    return list(found.items())
 
 
 def _rules(settings: Settings, queries: Queries, writer: RuleWriter, bus: EventBus) -> Rules:
