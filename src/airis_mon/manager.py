@@ -18,6 +18,7 @@ from airis_mon.events.event import NAMES, Event
 
 if TYPE_CHECKING:
     from airis_mon.app.engine import Engine
+    from airis_mon.ingest.simulated import Scene
 
 Handler = Callable[[dict[str, Any]], Awaitable[None] | None]
 H = TypeVar("H", bound=Handler)
@@ -31,7 +32,7 @@ class AIOpsManager:
     config: a Settings tree; a mapping of dotted setting names to values (`{"server.port": 9000}`) over the defaults
     and nothing else; or the path of a TOML file, over which the environment stands as it does for `serve`.
     enabled_services: "monitoring" collects from this host and the configured sources; without it only what is pushed
-    comes in.
+    comes in. scene: a simulated world to watch, as a demo does; then `/health` says `"demo": true`.
 
         manager = AIOpsManager(config={"data_dir": "/var/lib/airis"})
 
@@ -49,6 +50,7 @@ class AIOpsManager:
         self,
         config: Settings | Mapping[str, Any] | Path | str | None = None,
         enabled_services: Collection[str] = SERVICES,
+        scene: Scene | None = None,
     ) -> None:
         if unknown := set(enabled_services) - set(SERVICES):
             raise ConfigError(
@@ -56,6 +58,7 @@ class AIOpsManager:
             )
         self.settings = _settings(config)
         self._services = frozenset(enabled_services)
+        self._scene = scene
         self.access = Access(self.settings, now_ms)
         self._engine: Engine | None = None
         self._mounted: Any = None
@@ -150,9 +153,15 @@ class AIOpsManager:
             structlog.get_logger().warning("records.unavailable", error=str(error))
 
     def _made(self) -> Engine:
+        from airis_mon.app.pastwiring import add_pasts, add_scene
         from airis_mon.app.wiring import engine_of
 
-        return engine_of(self.settings, collect="monitoring" in self._services)
+        engine = engine_of(self.settings, collect="monitoring" in self._services)
+        if "monitoring" in self._services:
+            add_pasts(engine, self.settings)
+        if self._scene is not None:
+            add_scene(engine, self.settings, self._scene)
+        return engine
 
     def _surface(self, *, is_mounted: bool) -> Any:
         from airis_mon.api import app as api
