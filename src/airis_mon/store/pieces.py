@@ -13,7 +13,11 @@ from airis_mon.series.kernel import kernel
 from airis_mon.store.base import Columns, Fingerprints
 
 Numbers = Callable[[str, dict[str, Any]], list[NDArray[Any]]]
+Span = tuple[int, int]
 DAY_MS = 86_400_000
+BLOCK_ROWS = 4_000_000
+"""So many samples, 24 bytes each, are read at once: the table lies series by series, so that a query for any part of
+a day looks at all times of that day."""
 
 
 def collapse(columns: list[NDArray[Any]]) -> Columns:
@@ -48,11 +52,35 @@ def _collapse(
     return out_fp[:n], out_t[:n], out_value[:n]
 
 
-def pieces(numbers: Numbers, start: int, end: int, rows: int) -> Iterator[tuple[int, int]]:
+def blocks(numbers: Numbers, start: int, end: int, rows: int, most: int = BLOCK_ROWS) -> Iterator[list[Span]]:
     """Spans [low, high] of time that follow each other, cover every sample in [start, end], about `rows` in each.
 
-    Counts a day at a time, by the second; a single second is never cut.
+    Those of one list are to be read at once and cut apart by `cut`: together they have `most` at most, or there is one.
     """
+    block: list[Span] = []
+    held = 0
+    for low, high, count in _pieces(numbers, start, end, rows):
+        if block and held + count > most:
+            yield block
+            block, held = [], 0
+        block.append((low, high))
+        held += count
+    if block:
+        yield block
+
+
+def cut(columns: Columns, spans: list[Span]) -> Iterator[Columns]:
+    """The samples of each span, ordered by (fp, t) as they were."""
+    if len(spans) == 1:
+        yield columns
+        return
+    for low, high in spans:
+        within = np.flatnonzero((columns.t >= low) & (columns.t <= high))
+        yield Columns(columns.fp[within], columns.t[within], columns.value[within])
+
+
+def _pieces(numbers: Numbers, start: int, end: int, rows: int) -> Iterator[tuple[int, int, int]]:
+    """(low, high, samples) of spans. Counts a day at a time, by the second; a single second is never cut."""
     bounds = numbers(_BOUNDS, {"start": start, "end": end})
     if not bounds or not int(bounds[2][0]):
         return
@@ -65,10 +93,10 @@ def pieces(numbers: Numbers, start: int, end: int, rows: int) -> Iterator[tuple[
             held += int(count)
             if held >= rows:
                 high = min(int(second) * 1000 + 999, last)
-                yield low, high
+                yield low, high, held
                 low, held = high + 1, 0
     if held:
-        yield low, last
+        yield low, last, held
 
 
 _WITHIN = """FROM samples WHERE tenant = {tenant:String}

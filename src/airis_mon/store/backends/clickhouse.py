@@ -24,7 +24,7 @@ from airis_mon.store.migrate import fill, migrate, templates
 from airis_mon.store.native import block, fixed, low_cardinality, text, text_map
 from airis_mon.store.order import SeriesOrder
 from airis_mon.store.patience import ENDLESS, Patience
-from airis_mon.store.pieces import collapse, pieces
+from airis_mon.store.pieces import blocks, collapse, cut
 from airis_mon.store.rollups import Rollup, Rollups
 from airis_mon.store.selectors import EARLIEST, LATEST, condition, one_of, span, within
 from airis_mon.store.seriestable import COLUMNS, SeriesTable
@@ -290,8 +290,8 @@ class ClickHouse:
 
     def scan(self, start: int, end: int, rows: int = 500_000) -> Iterator[Columns]:
         """All samples with start < t <= end, in pieces of about `rows` that follow each other in time."""
-        for low, high in pieces(self._numbers, max(start, EARLIEST) + 1, min(end, LATEST), rows):
-            yield collapse(self._select(_SELECT_SAMPLES, None, low, high))
+        for spans in blocks(self._numbers, max(start, EARLIEST) + 1, min(end, LATEST), rows):
+            yield from cut(collapse(self._select(_SELECT_SAMPLES, None, spans[0][0], spans[-1][1])), spans)
 
     @property
     def grid_functions(self) -> frozenset[str]:
