@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx2
@@ -15,6 +15,7 @@ import numpy as np
 from airis_mon.api.params import LATEST_MS, read_time
 from airis_mon.app.bus import EventBus
 from airis_mon.app.queries import Allowance, Queries
+from airis_mon.app.replays import Replay, Request
 from airis_mon.detect.coverage import REASONS, Coverage, CoverageItem
 from airis_mon.errors import InputError, NotFound, Refusal
 from airis_mon.events.anomaly import Anomaly
@@ -23,6 +24,7 @@ from airis_mon.series.labels import Labels, canonical, fingerprint, series_name
 from airis_mon.series.matchers import Matcher, compile_matchers
 from airis_mon.series.steps import Steps
 from airis_mon.store import base
+from airis_mon.store.records import JobState
 
 T = 1_772_366_400_000
 LABELS = canonical({"__name__": "cpu_usage", "host": "web-1"}.items())
@@ -173,6 +175,76 @@ def queries_of(source: MemorySource, **allowed: Any) -> Queries:
     return Queries(source, catalogue, Allowance(**allowed))
 
 
+REPLAY_ID = "0b5c3b7d1f4e4a5d9c2a6e8f7d3b1a90"
+STARTED, ENDED = "2026-03-01T11:00:00.000Z", "2026-03-01T12:00:00.000Z"
+RESULT: dict[str, Any] = {
+    "source": "store",
+    "isSimulated": False,
+    "start": STARTED,
+    "end": ENDED,
+    "days": 0.042,
+    "series": 1,
+    "signals": 1,
+    "samples": 240,
+    "seconds": 0.1,
+    "samplesPerSecond": 2400,
+    "missing": [],
+    "raw": {
+        "from": None,
+        "why": "no rule files given and the source holds no ALERTS",
+        "alerts": 0,
+        "notifications": 0,
+        "grouping": {"by": ["alertname"], "waitSeconds": 30, "intervalSeconds": 300, "repeatSeconds": 14400},
+        "faults": [],
+    },
+    "ours": {"anomalies": 1, "findings": 1, "incidents": None, "notBuilt": ["incidents", "causes"]},
+    "perDay": [{"day": "2026-03-01", "alerts": 0, "notifications": 0, "anomalies": 1, "findings": 1}],
+    "perService": [{"service": "cart", "alerts": 0, "anomalies": 1, "findings": 1}],
+    "findings": [
+        {
+            "id": 0,
+            "entity": "cart<script>alert(1)</script><style>*{color:red}</style>",
+            "start": STARTED,
+            "end": None,
+            "peak": 0.93,
+            "peakAt": ENDED,
+            "metrics": [{"name": "cpu_usage", "share": 1.0}],
+            "alerts": [],
+        }
+    ],
+    "alerts": [],
+    "charts": [],
+}
+ASKED = {"source": "store", "name": "", "start": T - 3_600_000, "end": T, "match": ["up"], "rules": "server"}
+REPLAY = Replay(REPLAY_ID, JobState.DONE, 1.0, "", ASKED, T, None, T + 61_200, None, RESULT)
+
+
+@dataclass
+class FakeReplays:
+    """One replay, done unless said otherwise."""
+
+    note: Callable[..., None]
+    replay: Replay = REPLAY
+
+    async def start(self, request: Request) -> Replay:
+        self.note("start_replay", request)
+        return replace(REPLAY, state=JobState.QUEUED, progress=0.0, ended_ms=None, result=None)
+
+    async def one(self, replay_id: str) -> Replay:
+        self.note("replay", replay_id)
+        if replay_id != REPLAY_ID:
+            raise NotFound(f"there is no replay {replay_id!r}")
+        return self.replay
+
+    async def latest(self, limit: int) -> Sequence[Replay]:
+        self.note("replays", limit)
+        return [self.replay] * min(limit, 2)
+
+    async def cancel(self, replay_id: str) -> Replay:
+        self.note("cancel_replay", replay_id)
+        return replace(await self.one(replay_id), state=JobState.CANCELLED)
+
+
 @dataclass
 class FakeEngine:
     is_live: bool = True
@@ -267,6 +339,10 @@ class FakeEngine:
 
     def rules(self) -> Sequence[Any]:
         return self.groups
+
+    @functools.cached_property
+    def replays(self) -> FakeReplays:
+        return FakeReplays(self._note)
 
     def _note(self, *call: Any) -> None:
         self.calls.append(call)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol, TypeVar
 
+from airis_mon.app.replays import Replay, Request
 from airis_mon.detect.base import Floats
 from airis_mon.detect.coverage import Coverage
 from airis_mon.errors import Refusal
@@ -301,6 +302,22 @@ class RuleGroup(Protocol):
         """When that began, ms; None before the first one."""
 
 
+class Replays(Protocol):
+    """Replays of the past, done one after another in the background. All of it raises StoreBusy when that is away."""
+
+    async def start(self, request: Request) -> Replay:
+        """Enqueues one. Raises InputError, Conflict for another one's idempotency key, StoreBusy for too many."""
+
+    async def one(self, replay_id: str) -> Replay:
+        """One with its result. Raises NotFound."""
+
+    async def latest(self, limit: int) -> Sequence[Replay]:
+        """Newest first."""
+
+    async def cancel(self, replay_id: str) -> Replay:
+        """Ends one that waits or runs. Raises NotFound, or Conflict when it has ended."""
+
+
 class Engine(Protocol):
     """The engine as the routes see it. All times are ms UTC."""
 
@@ -365,3 +382,7 @@ class Engine(Protocol):
 
     def rules(self) -> Sequence[RuleGroup]:
         """The groups of rules that are evaluated, by file and name."""
+
+    @property
+    def replays(self) -> Replays:
+        """Replays of the past."""

@@ -25,14 +25,16 @@ from airis_mon.app.evaluate import GroupRun
 from airis_mon.app.exposition import Exposition
 from airis_mon.app.ground import KernelCache
 from airis_mon.app.history import Curve, SignalHistory
+from airis_mon.app.jobs import JobRunner
 from airis_mon.app.queries import Queries
+from airis_mon.app.replays import Replays
 from airis_mon.app.reporter import Part
 from airis_mon.app.rules import Rules
 from airis_mon.app.sources import Sources
 from airis_mon.app.vitals import Vitals
 from airis_mon.app.warm import warm_detect, warm_ingest, warm_queries
 from airis_mon.detect.coverage import Coverage
-from airis_mon.errors import AirisError, InputError, NotFound, Refusal, StoreBusy, StoreError
+from airis_mon.errors import AirisError, Conflict, InputError, NotFound, Refusal, StoreBusy, StoreError
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.ingest.base import Collector, Decoded, Decoder
 from airis_mon.series.admit import Limits, admit
@@ -124,6 +126,8 @@ class Parts:
     background: Sequence[Part] = ()  # what else is a `reporter.Part`
     backfill: Backfill | None = None
     is_demo: bool = False  # all that is watched is simulated
+    jobs: JobRunner | None = None
+    replays: Replays | None = None
 
 
 class Engine:
@@ -171,6 +175,8 @@ class Engine:
     async def stop(self) -> None:
         """Stops collecting, commits and judges what is under way, writes a snapshot, closes the store."""
         self.not_ready_reason = "stopping"
+        if self.parts.jobs:
+            await self.parts.jobs.stop()
         await self._sources.stop()
         for task in self._tasks:
             task.cancel()
@@ -211,11 +217,12 @@ class Engine:
         return self._sources.failures
 
     def degraded(self) -> dict[str, list[str]]:
-        """What of each source, and of the write-back, does not work at present; [] = all of it does."""
+        """What of each source, the write-back, the rules and the jobs does not work at present; [] = all of it does."""
         parts = [*self.parts.collectors, *((part.name, part) for part in self.parts.background)]
         found = {name: list(health()["degraded"]) for name, p in parts if (health := getattr(p, "health", None))}
         found["backfill"] = self.parts.backfill.health()["degraded"] if self.parts.backfill else []
-        return {**found, "rules": self.parts.rules.degraded()}
+        jobs = self.parts.jobs.degraded() if self.parts.jobs else []
+        return {**found, "rules": self.parts.rules.degraded(), "jobs": jobs}
 
     async def _open(self) -> None:
         await self._open_store()
@@ -234,6 +241,8 @@ class Engine:
         if self.parts.backfill:
             self.parts.backfill.start()
         self.not_ready_reason = ""
+        if self.parts.jobs:
+            self.parts.jobs.start()
         if not self._ingest_is_warm.is_set():
             self._start_warming()
         log.info("engine.started", series=len(self.parts.catalogue), sources=len(self.parts.collectors))
@@ -474,6 +483,13 @@ class Engine:
     def rules(self) -> list[GroupRun]:
         """The groups of rules that are evaluated, by file and name."""
         return self.parts.rules.groups
+
+    @property
+    def replays(self) -> Replays:
+        """Replays of the past. Raises Conflict when this engine was made without jobs."""
+        if self.parts.replays is None:
+            raise Conflict("this engine does no jobs; ask one that a server or an AIOpsManager runs")
+        return self.parts.replays
 
     def health(self) -> dict[str, Any]:
         """The specification's flat health."""
