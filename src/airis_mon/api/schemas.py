@@ -94,7 +94,9 @@ class Health(Out):
     not_ready_reason: Annotated[str, Meta(description="Why no samples are taken in; empty when they are")] = ""
     not_built: Annotated[list[str], Meta(description="Services that this version does not have")] = []
     catching_up: Annotated[bool, Meta(description="Samples stored before the start are still being judged")] = False
-    degraded: Annotated[list[str], Meta(description="Sources, `writeback`, `rules`, `jobs`: what fails at present")] = []
+    degraded: Annotated[
+        list[str], Meta(description="Sources, `writeback`, `rules`, `jobs`: what fails at present")
+    ] = []
 
 
 class SystemMetrics(Out):
