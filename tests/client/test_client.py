@@ -33,6 +33,8 @@ ANSWER = {
     "anomalies": [{"id": "b"}],
     "coverage": {"total": 1},
     "status": "healthy",
+    "replay": {"id": "c"},
+    "replays": [{"id": "c"}],
 }
 STREAM = (
     b"retry: 3000\n\n: heartbeat\n\n"
@@ -77,6 +79,10 @@ ASKED = [
         ANSWER["anomalies"],
     ),
     ("coverage", (), {"watched": False}, "/series/coverage?watched=false&offset=0&limit=1000", ANSWER["coverage"]),
+    ("start_replay", (), {}, "/replays", ANSWER["replay"]),
+    ("replay", ("c/d",), {}, "/replays/c%2Fd", ANSWER["replay"]),
+    ("replays", (), {}, "/replays?limit=20", ANSWER["replays"]),
+    ("cancel_replay", ("c",), {}, "/replays/c", ANSWER["replay"]),
 ]
 
 
@@ -102,6 +108,49 @@ def test_a_metric_is_sent_as_the_contract_has_it():
         "source": "api",
         "timestamp": "2026-03-01T12:00:00+00:00",
     }
+
+
+REPLAYS = [
+    ((), {}, {"source": "store", "match": []}),
+    (
+        ("prometheus",),
+        {"name": "http://prom:9090", "days": 7, "match": 'up{job="a"}', "rules": "none", "idempotency_key": "k"},
+        {
+            "source": "prometheus",
+            "name": "http://prom:9090",
+            "days": 7,
+            "match": ['up{job="a"}'],
+            "rules": "none",
+            "idempotencyKey": "k",
+        },
+    ),
+    (
+        (),
+        {"start": datetime(2026, 3, 1), "end": "2026-03-02T00:00:00Z", "match": ("a", "b"), "rules_text": "groups: []"},
+        {
+            "source": "store",
+            "start": "2026-03-01T00:00:00+00:00",
+            "end": "2026-03-02T00:00:00Z",
+            "match": ["a", "b"],
+            "rulesText": "groups: []",
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("args", "given", "sent"), REPLAYS)
+async def test_a_replay_is_asked_for_with_what_was_given_alone(args, given, sent):
+    server = Server(202)
+    server.client().start_replay(*args, **given)
+    await server.async_client().start_replay(*args, **given)
+    assert [(r.method, msgspec.json.decode(r.content)) for r in server.requests] == [("POST", sent)] * 2
+
+
+async def test_a_replay_is_cancelled_with_its_own_method():
+    server = Server()
+    server.client().cancel_replay("c")
+    await server.async_client().cancel_replay("c")
+    assert [r.method for r in server.requests] == ["DELETE"] * 2
 
 
 def test_times_of_many_metrics_may_be_datetimes():

@@ -173,6 +173,28 @@ def coverage(match: str | None, reason: str | None, *, watched: bool | None, off
     return Call("/series/coverage", "coverage", params=params)
 
 
+def start_replay(source: str, match: Iterable[str], **given: Any) -> Call[Json]:
+    """Enqueues a replay; what is None is left to the server."""
+    sent: Json = {"source": source, "match": [match] if isinstance(match, str) else list(match)}
+    sent |= {name: _written(value) for name, value in given.items() if value is not None}
+    return Call("/replays", "replay", "POST", content=msgspec.json.encode(sent))
+
+
+def replay(replay_id: str) -> Call[Json]:
+    """One replay."""
+    return Call(f"/replays/{quote(replay_id, safe='')}", "replay")
+
+
+def replays(limit: int) -> Call[list[Json]]:
+    """The latest replays."""
+    return Call("/replays", "replays", params=_given(limit=limit))
+
+
+def cancel_replay(replay_id: str) -> Call[Json]:
+    """Ends a replay."""
+    return Call(f"/replays/{quote(replay_id, safe='')}", "replay", "DELETE")
+
+
 def events(names: Iterable[str] | None, last_seq: int | None) -> Call[None]:
     """The stream of events."""
     return Call("/events", params=_given(names=",".join(names) if names else None, lastSeq=last_seq))

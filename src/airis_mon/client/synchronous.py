@@ -118,6 +118,42 @@ class AIOpsClient:
         """What is watched, what was skipped, and why."""
         return self._ask(calls.coverage(match, reason, watched=watched, offset=offset, limit=limit))
 
+    def start_replay(
+        self,
+        source: str = "store",
+        *,
+        name: str | None = None,
+        days: float | None = None,
+        start: Time = None,
+        end: Time = None,
+        match: str | Iterable[str] = (),
+        rules: str | None = None,
+        rules_text: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Json:
+        """Asks for a replay: what would have been raised over `days` before `end` (by default 14, and now).
+
+        source: store, prometheus or clickhouse; name: which of the configured ones. match: selectors of series. rules:
+        whose notifications are compared with, "server" (its rule files, the default) or "none"; or `rules_text`, the
+        text of a rule file. Sent again with the same idempotency key it means the same replay.
+
+        Answers it as it waits; see `replay(id)` for how far it is. Raises Transient also when too many wait.
+        """
+        given = {"name": name, "days": days, "start": start, "end": end, "rules": rules, "rulesText": rules_text}
+        return self._ask(calls.start_replay(source, match, **given, idempotencyKey=idempotency_key))
+
+    def replay(self, replay_id: str) -> Json:
+        """One replay: `state`, `progress`, `note`, and its `result` once it is done."""
+        return self._ask(calls.replay(replay_id))
+
+    def replays(self, *, limit: int = 20) -> list[Json]:
+        """Replays without their results, newest first."""
+        return self._ask(calls.replays(limit))
+
+    def cancel_replay(self, replay_id: str) -> Json:
+        """Ends a replay that waits or runs. Raises Conflict when it has ended."""
+        return self._ask(calls.cancel_replay(replay_id))
+
     def query(self, expr: str, *, time: Time = None, timeout_s: float | None = None) -> Json:
         """The value of a PromQL expression at one moment, by default now, as Prometheus' API has it.
 
