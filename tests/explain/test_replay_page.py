@@ -221,6 +221,12 @@ def test_every_finding_listed_has_its_entry_and_its_bar_leads_there(usual):
     assert len(list(lanes.all("path"))) == len(RESULTS["usual"]["alerts"])
 
 
+def test_nothing_that_leads_somewhere_is_hidden_from_those_who_listen(usual):
+    hidden = [n for n in usual.all() if n.at.get("aria-hidden") == "true" or n.at.get("role") == "img"]
+    assert hidden
+    assert not [a for n in hidden for a in n.all("a")]
+
+
 def test_an_entry_says_when_how_long_how_high_which_metrics_and_what_rules_saw(usual):
     say = Speaker("en")
     for f in RESULTS["usual"]["findings"]:

@@ -134,6 +134,8 @@ def _lane(
         tag("g", *both, class_="both"),
         tag("g", *(_bar(f, f.id in listed, span, hand.say) for f in found), class_="found"),
         tag("g", *(_tick(a, span) for a in fired), class_="fired"),
+        label=short(service, TOOLTIP),
+        role="group",
     )
     return tag("div", hand.names(service, 40), marks, class_="lane")
 

@@ -50,9 +50,9 @@ def share_of(t: float, span: tuple[int, int]) -> float:
     return min(max((t - start) / max(end - start, 1), 0.0), 1.0)
 
 
-def picture(height: int, *content: Html, label: str = "", class_: str = "plot") -> Html:
-    """A picture as wide as its place; a label tells it to those who do not see it."""
-    named = {"role": "img", "aria_label": label} if label else {"aria_hidden": "true"}
+def picture(height: int, *content: Html, label: str = "", role: str = "img", class_: str = "plot") -> Html:
+    """A picture as wide as its place; a label tells it to those who do not see it, a group lets them into its links."""
+    named = {"role": role, "aria_label": label} if label else {"aria_hidden": "true"}
     return tag("svg", *content, class_=class_, width="100%", height=height, **named)
 
 
