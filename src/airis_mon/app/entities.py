@@ -1,4 +1,8 @@
-"""Judged signals -> findings: which entity each signal belongs to, and what all of them say together."""
+"""Judged signals -> findings: which entity each signal belongs to, and what all of them say together.
+
+Signals of an entity are scraped at different moments: they are brought together on a grid of times, and each time is
+judged once, when its samples have come.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from airis_mon.app.judge import Judged
+from airis_mon.detect.base import Floats
 from airis_mon.detect.entity import Entities
 from airis_mon.detect.findings import Findings
 from airis_mon.detect.watch import Watch
 from airis_mon.events.anomaly import signal_name
 from airis_mon.events.finding import Finding
-from airis_mon.series.batch import Ids
+from airis_mon.series.batch import Ids, Times
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import first_of
 
+STEP_MS = 15_000
+"""A sample counts at the end of its step."""
 _UNKNOWN, _NONE = -2, -1
+_Rows = tuple[Ids, Times, Floats, Floats]
+"""slot, time on the grid, onset, level."""
 
 
 class EntityStage:
@@ -29,6 +38,7 @@ class EntityStage:
         self._ids: dict[str, int] = {}
         self._of = np.empty(0, np.int32)  # (slot,) entity
         self._findings = Findings(lambda entity: self._names[entity], self._name)
+        self._waiting: list[_Rows] = []
         self.slots: dict[str, int] = {}  # of the signals that were blamed, by name
         watch.on_release = self._release
 
@@ -37,14 +47,23 @@ class EntityStage:
         """Findings that may go on."""
         return self._findings.open
 
-    def update(self, judged: Sequence[Judged]) -> list[Finding]:
-        """The findings that ended. Hand over all samples of one time together, later times after earlier ones."""
-        slot, t, onset, level = (
-            np.concatenate(column)
-            for column in zip(
-                *((j.signals.slot, j.signals.t, j.scores.onset, j.scores.level) for j in judged), strict=True
-            )
-        )
+    def take(self, judged: Judged) -> None:
+        """Keeps what was judged until its time is due."""
+        t = -(-judged.signals.t // STEP_MS) * STEP_MS
+        if len(t):
+            self._waiting.append((judged.signals.slot, t, judged.scores.onset, judged.scores.level))
+
+    def advance(self, until: int) -> list[Finding]:
+        """Judges what was taken of times up to `until` (ms); answers the findings that ended.
+
+        What comes of these times later on counts at the next call.
+        """
+        if not self._waiting:
+            return []
+        slot, t, onset, level = (np.concatenate(column) for column in zip(*self._waiting, strict=True))
+        due = t <= until
+        self._waiting = [(slot[~due], t[~due], onset[~due], level[~due])] if not due.all() else []
+        slot, t, onset, level = slot[due], t[due], onset[due], level[due]
         self._assign(slot)
         order = np.argsort(t, kind="stable")
         return self._findings.update(self._entities.update(slot[order], t[order], onset[order], level[order]))

@@ -47,6 +47,7 @@ COMMIT_S, BLOCK_S = 300.0, 600.0
 MOST_STEPS = 2000
 """Rules are evaluated over so many steps at once at most."""
 QUEUE_BYTES = 2_000_000_000
+LATEST = 2**62
 ANY_TIME = Limits(max_future_s=0.0, max_past_s=MAX_DAYS * 86_400.0)
 
 
@@ -153,8 +154,10 @@ class Replay:
 
     def _follow(self, first: Judged, recorded: Sequence[Batch]) -> None:
         """What rules recorded is judged with what was scraped: an entity is judged by all that it shows at a time."""
-        judged = [first, *map(self._judged, recorded)]
-        self._ours.add([a for one in judged for a in one.anomalies], self._entities.update(judged))
+        for judged in (first, *map(self._judged, recorded)):
+            self._entities.take(judged)
+            self._ours.add(judged.anomalies, ())
+        self._ours.add((), self._entities.advance(self._end))
 
     # -- rules --------------------------------------------------------------------------------------------------
 
@@ -191,7 +194,8 @@ class Replay:
     # -- what came of it ----------------------------------------------------------------------------------------
 
     def _result(self, began: float) -> dict[str, Any]:
-        self._ours.add([], self._entities.open)
+        self._ours.add((), self._entities.advance(LATEST))
+        self._ours.add((), self._entities.open)
         if self._groups:
             raw = Raw("rule files", self._firings.all(), self.parts.grouping, self._faults())
         else:

@@ -179,9 +179,9 @@ def _judge(
             ties -= high[m] == cut
             part[m] += high[m] / top
             levels += high[m] / top
-    fading = held[0, e] * np.exp(-(t - held[1, e]) / settings[2])
+    fading = held[0, e] * np.exp(-max(t - held[1, e], 0) / settings[2])
     held[0, e] = max(fading, levels)
-    held[1, e] = t
+    held[1, e] = max(t, held[1, e])
     raw[row] = held[0, e] + onsets / max(count, 1)
     _blame(part, mine, row, blamed, share)
 
