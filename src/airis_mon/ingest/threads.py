@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 R = TypeVar("R")
@@ -27,3 +27,20 @@ async def in_thread(call: Callable[[], R]) -> R:
         if not task.cancelled():
             task.exception()  # heard: nobody is left to tell
         raise
+
+
+async def ahead(stream: AsyncGenerator[R, None]) -> AsyncGenerator[R, None]:
+    """The items of a stream, each fetched while the one before it is worked on; ends the stream when it ends itself."""
+    coming = asyncio.ensure_future(_next(stream))
+    try:
+        while (item := await coming) is not None:
+            coming = asyncio.ensure_future(_next(stream))
+            yield item
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        await stream.aclose()
+
+
+async def _next(stream: AsyncGenerator[R, None]) -> R | None:
+    return await anext(stream, None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 from airis_mon.errors import Refusal
 from airis_mon.ingest.base import Slice
 from airis_mon.ingest.files import FileReader
 from airis_mon.ingest.sorting import RUN_ROWS, Sorter
-from airis_mon.ingest.threads import in_thread
+from airis_mon.ingest.threads import ahead, in_thread
 from airis_mon.series.batch import MAX_REFUSALS, Batch, empty_batch
 from airis_mon.series.catalogue import NEVER, Catalogue
 
@@ -27,7 +28,7 @@ class File:
     sorting, `run_rows`, and a slice, `slice_rows`. What does not fit into one run goes to a temporary folder within
     `folder` (the system's place unless given), which is gone when the slices end, however they end. Of a repeated
     (series, time) the first row stays. A bad row is an InputError that names it; with `skip_bad` it is left out,
-    counted in `refused` and described in the batch of a slice.
+    counted in `refused` and described in the batch of a slice. While a slice is worked on, the next one is sorted.
 
     >>> File(Catalogue(), path="metrics.parquet").name
     'metrics.parquet'
@@ -67,8 +68,9 @@ class File:
             while (told := await in_thread(lambda: self._take(pieces, sorter, start, end))) is not None:
                 at = start or 0
                 yield Slice(at, at, told, READING * reader.fraction)
-            async for found in self._sorted(sorter, start, end):
-                yield found
+            async with aclosing(ahead(self._sorted(sorter, start, end))) as stream:
+                async for found in stream:
+                    yield found
 
     def _open(self) -> FileReader:
         return FileReader(self._path, self.catalogue, wide=self._wide, skip_bad=self._skip_bad)
