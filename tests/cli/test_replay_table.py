@@ -67,7 +67,7 @@ def test_what_is_missing_simulated_or_not_built_is_said_before_any_table():
 
 def test_without_rules_their_columns_are_gone_and_the_reason_is_given():
     text = table(sample(rules=False), 120, has_unicode=True)
-    assert "no rule files given and the source holds no ALERTS" in text
+    assert "no rule files were given and the source holds no ALERTS that fire" in text
     assert "notifications  " not in text
     assert "your rules  " not in text
 
@@ -102,6 +102,14 @@ def test_an_empty_history_reads_well(rules):
     assert text.startswith("The history is empty: there was nothing to judge.")
     assert "The engine found nothing unusual." in text
     assert "Day by day" not in text
+
+
+def test_korean_is_written_where_the_terminal_can_show_it():
+    text = table({**sample(simulated=True), "missing": gaps()}, 80, "ko", has_unicode=True)
+    assert text.startswith("시뮬레이션 데이터입니다.")
+    assert "이상 징후 57건을 찾았습니다." in " ".join(text.split())
+    assert max(map(width, text.splitlines())) <= 80
+    assert table(sample(), 80, "ko", has_unicode=False).startswith("In 14 days")
 
 
 def test_the_page_with_charts_is_pointed_to():

@@ -149,7 +149,7 @@ def _alerts(dice, names, found, days, count, rename):
 
 def _raw(rules, alerts, rename):
     if not rules:
-        why = "no rule files given and the source holds no ALERTS"
+        why = "no rule files were given and the source holds no ALERTS that fire"
         return {"from": None, "why": why, "alerts": 0, "notifications": 0, "grouping": None, "faults": []}
     return {
         "from": "rule files",

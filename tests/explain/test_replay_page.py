@@ -342,6 +342,22 @@ def test_what_is_cut_is_counted():
     assert list(root.first("div", "lanes").first("g", "veil").all("rect")), "the part without marks is no silence"
 
 
+def test_an_alert_that_may_have_met_a_finding_beyond_the_list_is_not_called_unseen():
+    result = RESULTS["large"]
+    until = result["findings"][-1]["start"]
+    lone = [a for a in result["alerts"] if not a["findings"]]
+    sure = [a for a in lone if a["end"] is not None and a["end"] < until]
+    assert 0 < len(sure) < len(lone)
+    boxes = [words(b) for b in tree("large").first("div", "agree").all("div")]
+    assert boxes[2] == f"{len(sure)}alerts of which we saw nothing"
+
+
+def test_a_service_without_a_name_is_called_so():
+    root = read_page(page(sample(services=1, findings=1, rename=lambda name: "" if name == "cart" else name)))
+    assert root.first("table", "counts").first("bdi").text == "(no name)"
+    assert root.first("div", "lanes").first("bdi").text == "(no name)"
+
+
 def test_charts_of_findings_that_are_not_listed_are_kept_apart():
     result = sample()
     result["charts"][0] = {**result["charts"][0], "finding": 900}

@@ -79,7 +79,9 @@ def test_durations_have_two_units_at_most(ms, english, korean):
     assert (EN.duration(ms), KO.duration(ms)) == (english, korean)
 
 
-@pytest.mark.parametrize(("days", "written"), [(1, "1 day"), (14.0, "14 days"), (0.5, "12 h"), (13.5, "13 d 12 h")])
+@pytest.mark.parametrize(
+    ("days", "written"), [(1, "1 day"), (14.0, "14 days"), (0.5, "12 h"), (13.9998, "14 days"), (13.5, "13 d 12 h")]
+)
 def test_days_that_are_not_whole_are_durations(days, written):
     assert EN.days(days) == written
 

@@ -28,6 +28,12 @@ def test_a_line_is_broken_where_values_are_missing_and_a_lone_value_is_a_dot():
     assert parts == [[(0, 100)] * 2, [(500, 50)] * 2, [(1000, 0)] * 2]
 
 
+def test_values_far_apart_in_time_are_not_joined():
+    t = [0, 10, 20, 30, 40, 900, 910, 1000]
+    parts = points(line(t, [1.0] * 8, (0, 1000), 0, 1))
+    assert [(part[0][0], part[-1][0]) for part in parts] == [(0, 40), (900, 910), (1000, 1000)]
+
+
 def test_a_flat_line_lies_in_the_middle():
     assert points(line([0, 100], [7.0, 7.0], (0, 100), 7, 7)) == [[(0, 50), (1000, 50)]]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from airis_mon.cli.table import GAP, aligned, folded, tame, width
 from airis_mon.explain.html import short
 from airis_mon.explain.replay_page import cut, headline, not_built
 from airis_mon.explain.replayed import Day, Found, Replayed, Service, days_together, lasted, read
-from airis_mon.explain.speak import Speaker, clock, from_to
+from airis_mon.explain.speak import Lang, Speaker, clock, from_to
 
 DAYS, SERVICES, FINDINGS, MISSING, FAULTS = 31, 15, 15, 8, 5
 BAR = 16
@@ -47,7 +46,11 @@ class Terminal:
 
     def sentence(self, text: str) -> list[str]:
         """A sentence in lines that fit."""
-        return textwrap.wrap(tame(self.plain(text)), max(self.columns, 20)) or [""]
+        lines = [""]
+        for word in tame(self.plain(text)).split():
+            longer = f"{lines[-1]} {word}".lstrip()
+            lines[-1:] = [longer] if width(longer) <= self.columns else [*filter(None, lines[-1:]), word]
+        return lines
 
     def rows(self, rows: Sequence[Sequence[str]], numbers: frozenset[int]) -> Iterator[str]:
         """Rows under their heads, in lines."""
@@ -55,14 +58,15 @@ class Terminal:
             yield from lines
 
 
-def table(result: Mapping[str, Any], columns: int, *, has_unicode: bool | None = None) -> str:
+def table(result: Mapping[str, Any], columns: int, lang: Lang = "en", *, has_unicode: bool | None = None) -> str:
     """The lines for a terminal of so many columns. Raises InputError for what is no result of a replay.
 
-    has_unicode: whether it shows blocks and letters beyond ASCII; None asks how standard output is encoded.
+    has_unicode: whether it shows blocks and letters beyond ASCII; None asks how standard output is encoded. A terminal
+    that shows none gets English.
     """
     if has_unicode is None:
         has_unicode = "utf" in (sys.stdout.encoding or "").lower()
-    replayed, say, terminal = read(result), Speaker("en"), Terminal(columns, has_unicode)
+    replayed, say, terminal = read(result), Speaker(lang if has_unicode else "en"), Terminal(columns, has_unicode)
     parts = (
         _top(replayed, say, terminal),
         _missing(replayed, say, terminal),
@@ -71,7 +75,7 @@ def table(result: Mapping[str, Any], columns: int, *, has_unicode: bool | None =
         _services(replayed, say, terminal),
         _findings(replayed, say, terminal),
         _faults(replayed, say, terminal),
-        iter(["--html FILE writes this with charts, --json prints it all."]),
+        iter(terminal.sentence(say("hint"))),
     )
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
 
@@ -82,9 +86,9 @@ def _top(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[str]:
     yield from terminal.sentence(headline(replayed, say))
     span = from_to(replayed.start, replayed.end)
     yield from folded(f"{terminal.name(replayed.source)}, {terminal.plain(span)} UTC", terminal.columns)
-    took = f"{replayed.samples:,} samples of {replayed.series:,} series in {replayed.seconds:,.1f} s"
-    rate = replayed.samples_per_second
-    yield from terminal.sentence(took if rate is None else f"{took} ({say.number(rate)} per second)")
+    samples, series, seconds = f"{replayed.samples:,}", f"{replayed.series:,}", f"{replayed.seconds:,.1f}"
+    rate = say.number(replayed.samples_per_second or 0)
+    yield from terminal.sentence(say("run", samples=samples, series=series, seconds=seconds, rate=rate))
 
 
 def _missing(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[str]:
@@ -110,15 +114,9 @@ def _days(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[str]
         return
     size, days = days_together(replayed.per_day, DAYS)
     yield from terminal.sentence(say("days_title") + (f". {say('days_together', size)}" if size > 1 else ""))
-    knows, most = replayed.knows_rules, max([1, *(max(d.notifications, d.findings) for d in days)])
-    head = ("day", *(("notifications", "") if knows else ()), "findings", "", "anomalies")
-    rows = [_day(d, most, terminal, knows_rules=knows) for d in days]
-    yield from terminal.rows([head, *rows], frozenset({1, 3, 5} if knows else {1, 3}))
-
-
-def _day(day: Day, most: int, terminal: Terminal, *, knows_rules: bool) -> Sequence[str]:
-    raw = (f"{day.notifications:,}", terminal.bar(day.notifications, most)) if knows_rules else ()
-    return (str(day.day), *raw, f"{day.findings:,}", terminal.bar(day.findings, most), f"{day.anomalies:,}")
+    sides = _sides("notifications", replayed)
+    rows = [(str(d.day), d) for d in days]
+    yield from _counts(say("head_day"), rows, sides, say, terminal)
 
 
 def _services(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[str]:
@@ -127,20 +125,34 @@ def _services(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[
         return
     shown, rest = services[:SERVICES], services[SERVICES:]
     yield say("services_title")
-    knows, most = replayed.knows_rules, max([1, *(max(s.alerts, s.findings) for s in shown)])
-    head = ("service", *(("alerts", "") if knows else ()), "findings", "", "anomalies")
-    rows = [_service(s, most, terminal, knows_rules=knows) for s in shown]
-    yield from terminal.rows([head, *rows], frozenset({1, 3, 5} if knows else {1, 3}))
+    rows = [(terminal.name(s.service or say("unnamed"), 60), s) for s in shown]
+    yield from _counts(say("service"), rows, _sides("alerts", replayed), say, terminal)
     if rest:
         alerts = say("n_alerts", sum(s.alerts for s in rest))
         findings = say("n_findings", sum(s.findings for s in rest))
         yield from terminal.sentence(say("services_left", len(rest), alerts=alerts, findings=findings))
 
 
-def _service(service: Service, most: int, terminal: Terminal, *, knows_rules: bool) -> Sequence[str]:
-    raw = (f"{service.alerts:,}", terminal.bar(service.alerts, most)) if knows_rules else ()
-    ours = (f"{service.findings:,}", terminal.bar(service.findings, most), f"{service.anomalies:,}")
-    return (terminal.name(service.service, 60), *raw, *ours)
+def _sides(raw: str, replayed: Replayed) -> list[tuple[str, str]]:
+    """(field, key of its head) of what stands beside each other with bars."""
+    return [*([(raw, f"head_{raw}")] if replayed.knows_rules else []), ("findings", "findings")]
+
+
+def _counts(
+    name: str, rows: Sequence[tuple[str, Day | Service]], sides: Sequence[tuple[str, str]], say: Speaker, to: Terminal
+) -> Iterator[str]:
+    """Rows with a count and a bar of each side, and the anomalies."""
+    most = max([1, *(getattr(row, key) for _, row in rows for key, _ in sides)])
+    head = [name, *(cell for _, key in sides for cell in (say(key), "")), say("anomalies")]
+    cells = [
+        [first, *(c for key, _ in sides for c in _bar(getattr(row, key), most, to)), f"{row.anomalies:,}"]
+        for first, row in rows
+    ]
+    yield from to.rows([head, *cells], frozenset(range(1, len(head), 2)))
+
+
+def _bar(n: int, most: int, terminal: Terminal) -> tuple[str, str]:
+    return f"{n:,}", terminal.bar(n, most)
 
 
 def _findings(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[str]:
@@ -149,9 +161,10 @@ def _findings(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[
         yield say("no_findings") if replayed.ours.findings == 0 else say("findings_left", replayed.ours.findings)
         return
     yield say("highest_title")
-    head = ("service", "peak", "since (UTC)", "duration", *(("your rules",) if replayed.knows_rules else ()), "blamed")
+    keys = ["service", "head_peak", "head_since", "lasts", *(["your_rules"] if replayed.knows_rules else []), "blamed"]
+    head = tuple(map(say, keys))
     rows = [head, *(_finding(f, replayed, say, terminal) for f in highest)]
-    room = terminal.columns - sum(max(width(row[at]) for row in rows) + len(GAP) for at in range(len(head) - 1))
+    room = terminal.columns - sum(max(width(tame(row[at])) for row in rows) + len(GAP) for at in range(len(head) - 1))
     fits = room >= LEAST_NAME
     shown = [(*row[:-1], *((terminal.name(row[-1], room),) if fits else ())) for row in rows]
     yield from terminal.rows(shown, frozenset({1}))
@@ -163,10 +176,10 @@ def _findings(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[
 
 def _finding(found: Found, replayed: Replayed, say: Speaker, terminal: Terminal) -> Sequence[str]:
     duration = say.duration(lasted(found.start, found.end, replayed.end))
-    rules = (say("n_alerts", len(found.alerts)) if found.alerts else "nothing",) if replayed.knows_rules else ()
+    rules = (say("n_alerts", len(found.alerts)) if found.alerts else say("nothing"),) if replayed.knows_rules else ()
     blamed = f"{found.metrics[0].share:.0%} {found.metrics[0].name}" if found.metrics else "-"
     since = clock(found.start)
-    return (terminal.name(found.entity, 24), f"{found.peak:.2f}", since, duration, *rules, blamed)
+    return (terminal.name(found.entity or say("unnamed"), 24), f"{found.peak:.2f}", since, duration, *rules, blamed)
 
 
 def _faults(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[str]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from airis_mon.explain.html import Html, Names, short, tag, text
+from airis_mon.explain.html import SHORT, Html, Names, short, tag, text
 from airis_mon.explain.replayed import Chart, Day, Fired, Found, Replayed, Service, days_together, ms
 from airis_mon.explain.speak import TO, Speaker, clock, day_label, from_to
 from airis_mon.explain.svg import (
@@ -36,6 +36,10 @@ class Hand:
     say: Speaker
     names: Names
     mark: str | None
+
+    def service(self, name: str, most: int = SHORT) -> Html:
+        """The name of a service; series may name none."""
+        return self.names(name or self.say("unnamed"), most)
 
 
 def lanes(replayed: Replayed, shown: Sequence[Service], listed: set[int], hand: Hand) -> Html:
@@ -137,7 +141,7 @@ def _lane(
         label=short(service, TOOLTIP),
         role="group",
     )
-    return tag("div", hand.names(service, 40), marks, class_="lane")
+    return tag("div", hand.service(service, 40), marks, class_="lane")
 
 
 def _extent(found: Found, span: tuple[int, int], y: float, height: float, *content: Html) -> Html:

@@ -22,7 +22,7 @@ def agreement(replayed: Replayed, hand: Hand) -> Html:
         return Html("")
     say = hand.say
     both = sum(bool(f.alerts) for f in replayed.findings)
-    ours, raw = len(replayed.findings) - both, sum(not a.findings for a in replayed.alerts)
+    ours, raw = len(replayed.findings) - both, sum(map(replayed.is_unseen, replayed.alerts))
     told = [("agree_both", both, None), ("agree_ours", ours, "ours"), ("agree_raw", raw, "raw")]
     boxes = (tag("div", tag("b", text(say.number(n))), text(say(key, n)), class_=class_) for key, n, class_ in told)
     counted = say(
@@ -68,9 +68,9 @@ def alerts(replayed: Replayed, hand: Hand) -> Html:
     if not replayed.alerts:
         sentence = say("no_alerts") if replayed.raw.alerts == 0 else say("alerts_left", replayed.raw.alerts)
         return join([heading, tag("p", text(sentence), class_="quiet")])
-    unseen = [a for a in replayed.alerts if not a.findings]
+    unseen = [a for a in replayed.alerts if replayed.is_unseen(a)]
     left = _left("alerts_left", replayed.raw.alerts - len(replayed.alerts), hand)
-    return join([heading, _by_name(replayed.alerts, hand), left, *_unseen(unseen, replayed, hand)])
+    return join([heading, _by_name(replayed.alerts, unseen, hand), left, *_unseen(unseen, replayed, hand)])
 
 
 def faults(replayed: Replayed, hand: Hand) -> Html:
@@ -103,7 +103,7 @@ def _card(found: Found, charts: Sequence[Chart], replayed: Replayed, hand: Hand)
     say = hand.say
     when = text(f"{_when(found, hand)} UTC · {_lasted(found, replayed, hand)}")
     peak = text(say("peak_at", score=f"{found.peak:.2f}", time=clock(found.peak_at)))
-    header = tag("header", tag("h3", hand.names(found.entity)), tag("span", when, class_="quiet"), tag("span", peak))
+    header = tag("header", tag("h3", hand.service(found.entity)), tag("span", when, class_="quiet"), tag("span", peak))
     saw = text(f"{say('rules_saw')} ") if replayed.knows_rules and found.alerts else Html("")
     facts = [
         tag("p", text(say("blamed")), class_="quiet"),
@@ -121,7 +121,7 @@ def _table(found: Sequence[Found], replayed: Replayed, hand: Hand) -> Html:
     head = [say(k) for k in ("service", "when", "lasts", "peak", "blamed", "your_rules")]
     rows = [
         [
-            hand.names(f.entity, 40),
+            hand.service(f.entity, 40),
             text(_when(f, hand)),
             text(_lasted(f, replayed, hand)),
             text(f"{f.peak:.2f}"),
@@ -188,10 +188,10 @@ def _orphans(charts: Sequence[Chart], cut: int, hand: Hand) -> Html:
 # ---- alerts
 
 
-def _by_name(fired: Sequence[Fired], hand: Hand) -> Html:
+def _by_name(fired: Sequence[Fired], without: Sequence[Fired], hand: Hand) -> Html:
     say = hand.say
     counts = Counter(a.name for a in fired)
-    unseen = Counter(a.name for a in fired if not a.findings)
+    unseen = Counter(a.name for a in without)
     shown = sorted(counts, key=lambda name: (-counts[name], name))
     most = max(counts.values())
     head = [
@@ -220,7 +220,7 @@ def _unseen(unseen: Sequence[Fired], replayed: Replayed, hand: Hand) -> list[Htm
     rows = [
         [
             hand.names(a.name),
-            hand.names(a.service, 40),
+            hand.service(a.service, 40),
             text(from_to(a.start, a.end) if a.end else say("since", time=clock(a.start))),
             text(say.duration(lasted(a.start, a.end, replayed.end))),
         ]

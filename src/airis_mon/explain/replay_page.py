@@ -190,7 +190,7 @@ def _services(replayed: Replayed, hand: Hand) -> Html:
 def _service(service: Service, sides: Sequence[tuple[str, str]], most: int, hand: Hand) -> Html:
     counts = (lists.counted(getattr(service, key), most, class_, hand) for key, class_ in sides)
     anomalies = tag("td", text(hand.say.number(service.anomalies)), class_="num")
-    return tag("tr", tag("td", hand.names(service.service, 48)), *counts, anomalies)
+    return tag("tr", tag("td", hand.service(service.service, 48)), *counts, anomalies)
 
 
 def _services_left(rest: Sequence[Service], say: Speaker) -> Html:

@@ -173,6 +173,13 @@ class Replayed(Row, frozen=True):
         cut += [self.alerts[-1].start] if 0 < len(self.alerts) < self.raw.alerts else []
         return [*parts, *([(ms(min(cut)), ms(self.end))] if cut else [])]
 
+    def is_unseen(self, alert: Fired) -> bool:
+        """Whether no finding accompanied the alert: of those that may have met one beyond the list it is not known."""
+        if alert.findings or len(self.findings) == self.ours.findings:
+            return not alert.findings
+        listed_until = self.findings[-1].start if self.findings else self.start
+        return alert.end is not None and alert.end < listed_until
+
     def busiest(self) -> list[Service]:
         """Services, those with most alerts and findings first."""
         return sorted(self.per_service, key=lambda s: (-s.alerts - s.findings, -s.findings, -s.anomalies, s.service))

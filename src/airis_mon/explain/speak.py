@@ -12,6 +12,7 @@ from airis_mon.explain.words import ENGLISH, KOREAN
 Lang = Literal["en", "ko"]
 TABLES: dict[Lang, dict[str, str]] = {"en": ENGLISH, "ko": KOREAN}
 UNITS_MS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
+NEARLY = 0.01
 TO = " \N{EN DASH} "
 MANY = 1_000_000
 """Counts from here on are written in three digits and a unit."""
@@ -71,8 +72,8 @@ class Speaker:
         return self("between_units").join(written)
 
     def days(self, days: float) -> str:
-        """14 days; what is no whole number of days as a duration."""
-        if days >= 1 and abs(days - round(days)) < 1e-6:
+        """14 days; what is no whole number of days, give or take `NEARLY`, as a duration."""
+        if days >= 1 and abs(days - round(days)) < NEARLY:
             return self("n_days", round(days))
         return self.duration(round(days * 86_400_000))
 

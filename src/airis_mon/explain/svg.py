@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from airis_mon.explain.html import Html, tag, text
 from airis_mon.explain.replayed import ms
@@ -34,6 +34,8 @@ PLACES = 400
 """A line is drawn from the lowest and the highest value of each of so many places."""
 INSIDE, ROOM = 0.98, 0.12
 """A label beyond the first is written inwards, which takes so much of the width."""
+FAR = 5
+"""Values farther apart than so many usual steps are not joined; of a thinned curve steps differ by two."""
 WIDE, HIGH = 1000, 100
 """The box of a line, stretched to its place."""
 LABEL_PX = 3
@@ -171,15 +173,26 @@ def _thinned(
     t: Sequence[int], value: Sequence[float | None], span: tuple[int, int]
 ) -> Iterator[tuple[int, float | None]]:
     """(x, value) in order; of each place the lowest and the highest, a gap where it begins with one."""
-    points = [
-        (share_of(when, span), None if x is None or not math.isfinite(x) else x)
-        for when, x in zip(t, value, strict=False)
-    ]
+    points = list(_with_gaps(t, value, span))
     if len(points) <= 2 * PLACES:
         yield from ((round(WIDE * share), x) for share, x in points)
         return
     for _, group in groupby(points, key=lambda p: int(p[0] * PLACES)):
         yield from _ends(list(group))
+
+
+def _with_gaps(
+    t: Sequence[int], value: Sequence[float | None], span: tuple[int, int]
+) -> Iterator[tuple[float, float | None]]:
+    """(place, value), None where a value is no number, and between two that lie far apart."""
+    steps = sorted(b - a for a, b in pairwise(t))
+    far = FAR * steps[len(steps) // 2] if steps else 0
+    before = None
+    for when, x in zip(t, value, strict=False):
+        if before is not None and when - before > far:
+            yield share_of(before, span), None
+        yield share_of(when, span), None if x is None or not math.isfinite(x) else x
+        before = when
 
 
 def _ends(points: Sequence[tuple[float, float | None]]) -> Iterator[tuple[int, float | None]]:
