@@ -32,24 +32,36 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1; any other demands API keys)")
     parser.add_argument("--port", type=int, help="port (default 8765)")
     parser.add_argument("--data-dir", metavar="DIR", help="where everything is kept (default ./data)")
+    parser.add_argument(
+        "--prometheus",
+        metavar="URL",
+        action="append",
+        help="follow a Prometheus and learn from its past (further settings: [[ingest.prometheus]]); may be repeated",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serves until SIGINT or SIGTERM; then drains, commits and ends with 0."""
+    from msgspec.structs import asdict
+
     from airis_mon.app.ground import prepare
     from airis_mon.app.logging import configure
     from airis_mon.config.settings import load
 
-    flags = {"server.host": args.host, "server.port": args.port, "data_dir": args.data_dir}
+    flags: dict[str, Any] = {"server.host": args.host, "server.port": args.port, "data_dir": args.data_dir}
     settings = load(args.config, os.environ, flags).settings
+    if args.prometheus:
+        sources = [*map(asdict, settings.ingest.prometheus), *({"url": url} for url in args.prometheus)]
+        settings = load(args.config, os.environ, flags | {"ingest.prometheus": sources}).settings
     configure(settings.log.level, settings.log.format)
     prepare(Path(settings.data_dir))
-    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
         return runner.run(_serve(settings))
 
 
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the loop of a server; None = Python's own."""
     try:
         import uvloop
     except ImportError:  # there is none for Windows
@@ -60,10 +72,18 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _serve(settings: Settings) -> int:
     from airis_mon.manager import AIOpsManager
 
-    manager = AIOpsManager(settings)
+    return await serve(AIOpsManager(settings), lambda url: say(f"AIRIS-MON: {url}/  (stop with Ctrl-C)"))
+
+
+async def serve(manager: AIOpsManager, told: Callable[[str], None]) -> int:
+    """Serves a manager's engine until a signal ends it; `told` hears the address as soon as it is taken.
+
+    Answers the exit code. Raises ConfigError when the address cannot be had.
+    """
+    settings = manager.settings
     await manager.access.demand_a_key()
     listener = _listener(settings.server.host, settings.server.port)
-    say(f"AIRIS-MON: {address(settings.server.host, listener.getsockname()[1])}/  (stop with Ctrl-C)")
+    told(address(settings.server.host, listener.getsockname()[1]))
     await manager.initialize()
     starting = asyncio.create_task(manager.start(), name="start")
     try:
