@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from airis_mon.errors import ConfigError, InputError, Refusal
+from airis_mon.errors import ConfigError
+from airis_mon.ingest import tablerows
 from airis_mon.ingest.schedule import Clock, WallClock, ticks
-from airis_mon.series.batch import MAX_REFUSALS, Batch, Ids, Times
-from airis_mon.series.catalogue import Catalogue, MetricType, take_types
-from airis_mon.series.labels import METRIC, canonical
+from airis_mon.ingest.tablerows import Client, Labelling, bounds, page_sql, reading
+from airis_mon.series.batch import Batch, Ids, Times
+from airis_mon.series.catalogue import Catalogue
 
 log = structlog.get_logger()
 
 MAX_OVERLAP_S = 86_400.0
-_TABLE = re.compile(r"[\w`\"]+(?:\.[\w`\"]+)?")
-_NOT_IN_A_LABEL = re.compile(r"[^a-zA-Z0-9_]")
-
-
-class _Client(Protocol):
-    """What is used of a clickhouse-connect client."""
-
-    @property
-    def server_settings(self) -> Mapping[str, Any]: ...
-
-    def query(
-        self, query: str, *, parameters: dict[str, Any], settings: dict[str, Any], column_oriented: bool
-    ) -> Any: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +74,24 @@ class ClickHouse:
         limit_rows: int = 100_000,
         timeout_s: float = 30.0,
         cursor: str = "",
-        connect: Callable[[], _Client] | None = None,
+        connect: Callable[[], Client] | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not 0 <= overlap_s <= MAX_OVERLAP_S:
             raise ConfigError(f"overlap_s = {overlap_s:g} must lie between 0 and {MAX_OVERLAP_S:g}")
-        if metric_type.upper() not in MetricType.__members__:
-            raise ConfigError(f"metric_type {metric_type!r} is none of {[m.name.lower() for m in MetricType]}")
         self.kind = "clickhouse"
         self.catalogue = catalogue
         self._clock = clock or WallClock()
-        self._name, self._metric, self._type = name, metric, MetricType[metric_type.upper()]
-        self._sql = _sql(query, watermark, value, labels)
+        self._name = name
+        self._labelling = Labelling(catalogue, job=name, metric=metric, metric_type=metric_type)
+        self._sql = page_sql(query, watermark, value, labels)
         self._interval_ms, self._lag_ms = int(interval_s * 1000), int(lag_s * 1000)
         self._overlap_ms, self._lookback_ms = int(overlap_s * 1000), int(lookback_s * 1000)
         self._limit_rows, self._timeout_s = limit_rows, timeout_s
-        self._connect = connect or (lambda: _client(url, timeout_s))
-        self._client: _Client | None = None
+        self._connect = connect or (lambda: tablerows.connect(url, timeout_s))
+        self._client: Client | None = None
         self._cursor = int(cursor) if cursor else None
         self._seen: tuple[Ids, Times] = (np.empty(0, np.int32), np.empty(0, np.int64))
-        self._sids: dict[tuple[Any, ...], int | str] = {}  # by a row's label values; a text is why it is refused
-        self._epoch = catalogue.epoch
         self._error, self._read = "", 0
 
     @property
@@ -173,14 +155,8 @@ class ClickHouse:
             self._client = self._connect()
         answer = self._client.query(
             self._sql,
-            parameters={
-                "since": f"{since / 1000:.3f}",
-                "until": f"{until / 1000:.3f}",
-                "since_ms": since,
-                "until_ms": until,
-                "limit_rows": self._limit_rows,
-            },
-            settings=_settings(self._client, self._timeout_s),
+            parameters=bounds(since, until) | {"limit_rows": self._limit_rows},
+            settings=reading(self._client, self._timeout_s),
             column_oriented=True,
         )
         t, value, *rest = answer.result_columns or ([], [])
@@ -192,48 +168,10 @@ class ClickHouse:
 
     def _new(self, names: list[str], columns: list[Any], t: Times, value: NDArray[np.float64], since: int) -> Batch:
         """The rows of a page that were not read before."""
-        sids, refusals, refused = self._resolve(names, columns, len(t))
+        sids, refusals, refused = self._labelling.sids(names, columns, len(t))
         good = np.flatnonzero(sids >= 0)
         good = good[self._unread(sids[good], t[good], since)]
         return Batch(sids[good], t[good], value[good], tuple(refusals), refused)
-
-    def _resolve(self, names: list[str], columns: list[Any], n: int) -> tuple[Ids, list[Refusal], int]:
-        """(n,) sids, -1 where a row's labels cannot be used; some of the reasons, and how many such rows there are."""
-        if self._epoch != self.catalogue.epoch or len(self._sids) > 2 * self.catalogue.max_series:
-            self._epoch = self.catalogue.epoch
-            self._sids.clear()
-        sids = np.empty(n, np.int32)
-        refusals: list[Refusal] = []
-        refused = 0
-        columns = [[_hashable(v) for v in c] for c in columns]
-        for i, key in enumerate(zip(*columns, strict=True) if columns else [()] * n):
-            found = self._sids.get(key)
-            if found is None:
-                found = self._sids[key] = self._sid(names, key)
-            if isinstance(found, str):
-                refused += 1
-                if len(refusals) < MAX_REFUSALS:
-                    refusals.append(Refusal(f"row {i}", str(dict(zip(names, key, strict=True)))[:200], found))
-                sids[i] = -1
-            else:
-                sids[i] = found
-        return sids, refusals, refused
-
-    def _sid(self, names: list[str], key: tuple[Any, ...]) -> int | str:
-        pairs: dict[str, str] = {"job": self._name}
-        for name, value in zip(names, key, strict=True):
-            entries = value if isinstance(value, tuple) else ((name, value),)
-            pairs.update((_NOT_IN_A_LABEL.sub("_", n), _text(v)) for n, v in entries if v is not None)
-        if self._metric:
-            pairs[METRIC] = self._metric
-        elif "metric" in pairs:
-            pairs[METRIC] = pairs.pop("metric")
-        try:
-            sid = self.catalogue.intern(canonical(pairs.items()))
-        except (InputError, ValueError) as e:
-            return str(e)
-        take_types(self.catalogue, [(pairs[METRIC], self._type)])
-        return sid
 
     def _unread(self, sid: Ids, t: Times, since: int) -> NDArray[np.bool_]:
         """(n,) whether a row is the first of its series and time, in this page and within the overlap."""
@@ -249,58 +187,3 @@ class ClickHouse:
         sid, t = np.concatenate([self._seen[0], taken.sid]), np.concatenate([self._seen[1], taken.t])
         recent = t > t.max(initial=0) - self._overlap_ms
         self._seen = (sid[recent], t[recent])
-
-
-def _sql(query: str, watermark: str, value: str, labels: Sequence[str] | None) -> str:
-    """The query of one page, in order of time.
-
-    The bounds stand on the bare column, so that a table's index is used; whole milliseconds are read or left.
-    """
-    time, number = _quoted(watermark), _quoted(value)
-    source = query.strip().rstrip(";").rstrip()
-    if not source:
-        raise ConfigError("query is empty; give a table or a SELECT")
-    source = source if _TABLE.fullmatch(source) else f"(\n{source}\n)"
-    rest = [f"* EXCEPT ({time}, {number})"] if labels is None else [_quoted(c) for c in labels]
-    columns = [f"toUnixTimestamp64Milli(toDateTime64({time}, 3)) AS _t", f"toFloat64(assumeNotNull({number})) AS _v"]
-    clauses = [
-        f"SELECT {', '.join(columns + rest)}",
-        f"FROM {source}",
-        f"WHERE {time} >= fromUnixTimestamp64Milli({{since_ms:Int64}} + 1)",
-        f"AND {time} < fromUnixTimestamp64Milli({{until_ms:Int64}} + 1) AND isNotNull({number})",
-        "ORDER BY _t LIMIT {limit_rows:UInt64} WITH TIES",
-    ]
-    return " ".join(clauses)
-
-
-def _quoted(column: str) -> str:
-    return "`" + column.replace("\\", "\\\\").replace("`", "\\`") + "`"
-
-
-def _settings(client: _Client, timeout_s: float) -> dict[str, Any]:
-    account = client.server_settings.get("readonly")
-    if account is not None and str(account.value) == "1":
-        return {}  # the server refuses every setting of such an account, and every write
-    return {"readonly": 2, "max_execution_time": max(1, round(timeout_s))}
-
-
-def _client(url: str, timeout_s: float) -> _Client:
-    import clickhouse_connect
-
-    client: _Client = clickhouse_connect.get_client(
-        dsn=url, autogenerate_session_id=False, connect_timeout=10, send_receive_timeout=round(timeout_s) + 5
-    )
-    return client
-
-
-def _hashable(value: Any) -> Any:
-    """A Map as sorted pairs, an array as text."""
-    if isinstance(value, dict):
-        return tuple(sorted(value.items()))
-    return str(value) if isinstance(value, list | tuple) else value
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace").rstrip("\0")
-    return str(value)
