@@ -55,7 +55,7 @@ class Matrix:
 class _Series(msgspec.Struct, gc=False):
     metric: msgspec.Raw
     values: msgspec.Raw = msgspec.Raw(b"[]")
-    histograms: msgspec.Raw | None = None
+    histograms: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Data(msgspec.Struct):
@@ -85,7 +85,7 @@ def decode_matrix(body: bytes) -> Matrix:
     text = b"".join([s.values for s in series])
     counts, t, value, is_rising = _samples(text, len(series))
     metric = [bytes(s.metric) for s in series]
-    histograms = sum(s.histograms is not None for s in series)
+    histograms = sum(bytes(s.histograms) != b"" for s in series)
     return Matrix(metric, counts, t, value, is_rising, histograms, tuple(answer.warnings or ()))
 
 

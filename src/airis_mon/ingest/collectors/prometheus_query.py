@@ -59,6 +59,7 @@ class PrometheusQuery:
         timeout_s: float = 30.0,
         slice_samples: int = 500_000,
         max_bytes: int = 64 << 20,
+        compress: bool = False,
         username: str = "",
         password: str = "",
         password_file: str = "",
@@ -92,6 +93,7 @@ class PrometheusQuery:
             timeout_s=timeout_s,
             patience_s=max(interval_s, timeout_s),  # longer patience is the next interval's
             max_bytes=max_bytes,
+            compress=compress,
             transport=transport,
             clock=clock,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
@@ -33,9 +34,10 @@ class Prometheus:
     a series without further samples.
 
     At most `concurrency` requests are under way and `requests_per_s` begin; each may take `timeout_s` and answer
-    `max_bytes`. What is too much for the server is asked for in smaller pieces. A piece that fails even so is missing
-    and the rest goes on. When nothing is answered for `patience_s`, the rest of the time is missing and the slices
-    end; the end of the last slice is where to go on later. While a slice is worked on, the next one is fetched.
+    `max_bytes`, by gzip with `compress`: a tenth of the bytes for five times the server's work. What is too much for
+    the server is asked for in smaller pieces; a piece that fails even so is missing, and the rest goes on. When
+    nothing is answered for `patience_s`, the rest of the time is missing and the slices end: the end of the last
+    slice is where to go on later. While a slice is worked on, the next one is fetched.
 
     >>> Prometheus(Catalogue(), url="http://user:secret@127.0.0.1:9090").name
     'http://127.0.0.1:9090/'
@@ -57,6 +59,7 @@ class Prometheus:
         slice_samples: int = 1_500_000,
         request_samples: int = 400_000,
         max_bytes: int = 64 << 20,
+        compress: bool = False,
         username: str = "",
         password: str = "",
         password_file: str = "",
@@ -87,6 +90,7 @@ class Prometheus:
             timeout_s=timeout_s,
             patience_s=patience_s,
             max_bytes=max_bytes,
+            compress=compress,
             transport=transport,
             clock=clock,
         )
@@ -118,8 +122,9 @@ class Prometheus:
             begin = first if start is None else start
             left_out = await self._reader.discover(first, end)
             yield Slice(begin, first, empty_batch(), (first - begin) / (end - begin), left_out)
-            async for one in self._windows(begin, first, end):
-                yield one
+            async with aclosing(self._windows(begin, first, end)) as windows:
+                async for one in windows:
+                    yield one
         finally:
             await self._api.aclose()
 
