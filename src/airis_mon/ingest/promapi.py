@@ -33,6 +33,8 @@ BACKOFF = Backoff(first_s=0.5, longest_s=30.0, attempts=1_000_000)
 """Only patience ends the trying: a server may be away for minutes."""
 FIRST_PATIENCE_S = 15.0
 """How long a server is waited for that was never heard of: more likely than away it is not there."""
+CONNECT_S = 10.0
+"""Shorter than an answer may take, so that a server that is away is not taken for one that is slow."""
 BROKEN_TRIES = 3
 """An answer that is broken so often will be broken again; a smaller one may not be."""
 INLINE_BYTES = 1 << 16
@@ -95,7 +97,7 @@ class PromApi:
         requests_per_s: float = 5.0,
         timeout_s: float = 30.0,
         patience_s: float = 300.0,
-        max_bytes: int = 64 << 20,
+        max_bytes: int = 32 << 20,
         compress: bool = False,
         transport: httpx2.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
@@ -255,7 +257,7 @@ class PromApi:
         if self._client is None:
             self._client = httpx2.AsyncClient(
                 headers=self._headers,
-                timeout=self._timeout_s,
+                timeout=httpx2.Timeout(self._timeout_s, connect=min(self._timeout_s / 2, CONNECT_S)),
                 verify=self._tls,
                 trust_env=False,
                 transport=self._transport,

@@ -393,6 +393,12 @@ async def test_a_redirect_and_a_login_page_are_said_so():
             await read(history(shop(answer)))
 
 
+async def test_a_list_of_names_that_is_too_much_to_ask_is_said_with_a_remedy():
+    fake = shop(lambda ask: bad(422, "execution", "the query time range exceeds the limit"))
+    with pytest.raises(InputError, match=r"exceeds the limit; narrow match"):
+        await read(history(fake))
+
+
 async def test_a_partial_answer_is_kept_and_its_warning_told():
     def trouble(ask: Ask) -> httpx2.Response | None:
         if not ask.is_raw or "app_things" not in ask.names:

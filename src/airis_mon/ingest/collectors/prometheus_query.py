@@ -58,7 +58,7 @@ class PrometheusQuery:
         requests_per_s: float = 5.0,
         timeout_s: float = 30.0,
         slice_samples: int = 500_000,
-        max_bytes: int = 64 << 20,
+        max_bytes: int = 32 << 20,
         compress: bool = False,
         username: str = "",
         password: str = "",

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx2
 
-from airis_mon.errors import Transient
+from airis_mon.errors import InputError, Transient
 from airis_mon.ingest.base import Missing, Slice
-from airis_mon.ingest.promapi import PromApi
+from airis_mon.ingest.promapi import PromApi, TooMuch
 from airis_mon.ingest.promreader import Reader, Window
 from airis_mon.ingest.schedule import Clock, WallClock
 from airis_mon.ingest.scrape import Access
@@ -30,8 +30,8 @@ class Prometheus:
     stored. A range query would answer one value per step instead: at other times than the true ones, a value repeated
     for up to five minutes after a series ended, samples between two steps lost, 11,000 steps at most. Detection would
     learn all of that. With `step_s` the range query is used all the same, for servers that refuse raw selectors and
-    for coarser history. Either way the JSON has no staleness markers and no native histograms: a series that ends is
-    a series without further samples.
+    for coarser history. Either way the JSON has no native histograms and no staleness markers: a series that ends is
+    one without further samples (VictoriaMetrics answers a marker as a NaN like any other).
 
     At most `concurrency` requests are under way and `requests_per_s` begin; each may take `timeout_s` and answer
     `max_bytes`, by gzip with `compress`: a tenth of the bytes for five times the server's work. What is too much for
@@ -58,7 +58,7 @@ class Prometheus:
         patience_s: float = 300.0,
         slice_samples: int = 1_500_000,
         request_samples: int = 400_000,
-        max_bytes: int = 64 << 20,
+        max_bytes: int = 32 << 20,
         compress: bool = False,
         username: str = "",
         password: str = "",
@@ -114,19 +114,28 @@ class Prometheus:
         """[start, end) ms; unless given, from the earliest sample until now. Raises as History says."""
         end = self._clock.now() if end is None else end
         try:
-            first = await self._reader.earliest(start, end) if start is None or start < end else None
+            first, left_out = await self._look(start, end)
             if first is None:
                 begin = end if start is None else start
                 yield Slice(begin, max(begin, end), empty_batch(), 1.0)
                 return
             begin = first if start is None else start
-            left_out = await self._reader.discover(first, end)
             yield Slice(begin, first, empty_batch(), (first - begin) / (end - begin), left_out)
             async with aclosing(self._windows(begin, first, end)) as windows:
                 async for one in windows:
                     yield one
         finally:
             await self._api.aclose()
+
+    async def _look(self, start: int | None, end: int) -> tuple[int | None, tuple[Missing, ...]]:
+        """Where samples begin, None when there are none, and for which there is no room."""
+        if start is not None and start >= end:
+            return None, ()
+        try:
+            first = await self._reader.earliest(start, end)
+            return first, () if first is None else await self._reader.discover(first, end)
+        except TooMuch as e:
+            raise InputError(f"{e}; narrow match, ask for less time or raise timeout_s") from e
 
     def health(self) -> dict[str, Any]:
         """How it gets on with the server, and what is left out."""
