@@ -22,7 +22,7 @@ def spikes(site: Any) -> list[float]:
 
 
 def settled(detection: Detection) -> None:
-    assert detection.settle(60)
+    assert detection.settle(300)  # the first one may compile
 
 
 def test_a_planted_spike_is_raised_once_stored_and_told(site: Any, running: Run) -> None:
@@ -259,3 +259,57 @@ def test_history_of_an_unwatched_series_is_refused_in_words(site: Any, running: 
     settled(detection)
     with pytest.raises(NotFound, match="coverage"):
         SignalHistory(detection, site.store, site.snapshots).curve(next(iter(site.store.known)), None, 0, 10**13)
+
+
+def outage(site: Any, running: Run) -> tuple[Detection, list[Any]]:
+    """Four metrics of one job that break out together, and what was told of it a minute later."""
+    heard: list[Any] = []
+    detection = running(site.detection(entities=("job",), tell=heard.append))
+    settled(detection)  # what it catches up on is the past
+    start = site.clock.now
+    for metric in "abcd":
+        site.commit(detection, metric, start, [*QUIET, *[100.0] * 8])
+    settled(detection)
+    site.clock.now += 60_000
+    site.commit(detection, "calm", site.clock.now, [1.0])  # the detector looks at the clock
+    settled(detection)
+    return detection, heard
+
+
+def test_an_entity_out_of_line_is_told_when_its_samples_have_come(site: Any, running: Run) -> None:
+    start = site.clock.now
+    detection, heard = outage(site, running)
+    (finding,) = heard
+    assert (finding.entity, finding.start, finding.end) == ("test", start + 240 * STEP, None)
+    assert {b.name for b in finding.blamed} == {f'{m}{{job="test"}}' for m in "abcd"}
+    assert detection.counts.findings == 1
+
+
+def test_the_end_of_a_finding_is_told_once(site: Any, running: Run) -> None:
+    detection, heard = outage(site, running)
+    later = site.clock.now
+    for metric in "abcd":
+        site.commit(detection, metric, later, [10.0] * 400)
+    settled(detection)
+    for _ in range(2):
+        site.clock.now += 60_000
+        site.commit(detection, "calm", site.clock.now, [1.0])
+        settled(detection)
+    assert [f.end is None for f in heard] == [True, False]
+    assert heard[1].start == heard[0].start < heard[1].end
+    assert detection.counts.findings == 1
+
+
+def test_findings_of_the_past_are_told_to_nobody(site: Any, running: Run) -> None:
+    heard: list[Any] = []
+    detection = site.detection(entities=("job",), tell=heard.append)
+    detection.quiet_before = site.clock.now + 500 * STEP
+    settled(running(detection))
+    start = site.clock.now
+    for metric in "abcd":
+        site.commit(detection, metric, start, [*QUIET, *[100.0] * 8])
+    settled(detection)
+    site.clock.now += 60_000
+    site.commit(detection, "calm", site.clock.now, [1.0])
+    settled(detection)
+    assert heard == []

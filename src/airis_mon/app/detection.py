@@ -17,6 +17,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from airis_mon.app.entities import STEP_MS, EntityStage
 from airis_mon.app.judge import judge
 from airis_mon.app.peaks import MINUTE_MS, MINUTES, Peaks
 from airis_mon.detect.base import State
@@ -26,7 +27,8 @@ from airis_mon.detect.unite import Pair, united
 from airis_mon.detect.watch import Watch
 from airis_mon.errors import StoreError
 from airis_mon.events.anomaly import Anomaly
-from airis_mon.series.batch import Batch, join
+from airis_mon.events.finding import Finding
+from airis_mon.series.batch import Batch, Ids, join
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.store.base import Columns, SeriesStore
 from airis_mon.store.snapshots import Snapshots
@@ -47,6 +49,8 @@ GIVE_UP = 3
 """After so many failures in a row the past is left unjudged."""
 LAYOUT = "1"
 """Of a snapshot; to be raised when an array comes to mean something else."""
+SETTLE_MS = 30_000
+"""Entities are judged so long after a time: until then samples of it are waited for."""
 JUDGED_TOGETHER = 200_000
 """So many waiting samples are judged in one call of the kernels at most."""
 
@@ -58,6 +62,7 @@ class Counts:
     samples: int = 0
     signals: int = 0
     anomalies: int = 0
+    findings: int = 0
     busy_s: float = 0.0
     snapshots: int = 0
     overflows: int = 0
@@ -77,7 +82,8 @@ class Detection:
     """One thread: takes committed batches in order, raises anomalies, keeps snapshots.
 
     make answers a bank and a watch, fresh ones or those that continue from two states. publish is called with
-    anomalies that are new and stored. now is the wall clock in ms.
+    anomalies that are new and stored. now is the wall clock in ms. entities: labels that name what is also judged as a
+    whole; tell hears of each finding when it begins and when it has ended.
     """
 
     def __init__(
@@ -93,10 +99,16 @@ class Detection:
         retention_s: float = 15 * 86_400.0,
         catch_up_s: float = 6 * 3600.0,
         queue_rows: int = 4_000_000,
+        entities: Sequence[str] = (),
+        tell: Callable[[Finding], None] = lambda _: None,
     ) -> None:
         self.catalogue = catalogue
         self.bank, self.watch = make(None, None)
         self.peaks = Peaks()
+        self._entities = EntityStage(catalogue, self.watch, entities)
+        self._labels, self._tell = tuple(entities), tell
+        self._told: set[tuple[str, int]] = set()  # open findings that were told
+        self._followed = 0
         self.counts = Counts()
         self.lock = threading.RLock()  # held while bank and watch change; readers of live state take it
         self.is_catching_up = False
@@ -222,6 +234,7 @@ class Detection:
                 return
             self._judge(batch)
             self._judged_until = self._now()
+            self._follow()
             if not self._queue or time.monotonic() - self._flushed >= FLUSH_S:
                 self._flush()
             self.failures_in_a_row = 0
@@ -259,10 +272,27 @@ class Detection:
         with self.lock:
             judged = judge(batch, self.catalogue, self.bank, self.watch)
             self.peaks.add(judged.signals.slot, judged.signals.t, judged.scores.score, self._now())
+            if not self.is_catching_up:  # the past is told by nobody's clock
+                self._entities.take(judged)
         self.counts.samples += len(batch)
         self.counts.signals += len(judged.signals)
         self.counts.busy_s += time.thread_time() - began
         self._unsaved += [a for a in judged.anomalies if a.id not in known]
+
+    def _follow(self) -> None:
+        """Judges entities at the times whose samples should have come by now; tells what began and what ended."""
+        until = self._now() - SETTLE_MS
+        if until - self._followed < STEP_MS:
+            return
+        self._followed = until
+        with self.lock:
+            ended, is_open = self._entities.advance(until), self._entities.open
+        began = [f for f in is_open if (f.entity, f.start) not in self._told]
+        for finding in (*ended, *began):
+            if finding.start >= self.quiet_before:
+                self._tell(finding)
+        self.counts.findings += len(began) + sum((f.entity, f.start) not in self._told for f in ended)
+        self._told = {(f.entity, f.start) for f in is_open}
 
     def _flush(self) -> None:
         """Stores what was raised, then tells it; while the store is away both wait."""
@@ -298,7 +328,16 @@ class Detection:
             bank, watch = self.make(None, None)
         with self.lock:
             self.bank, self.watch = bank, watch
-            watch.on_release = self.peaks.forget
+            self._own(watch)
+
+    def _own(self, watch: Watch) -> None:
+        """Follows the entities of a watch that takes the place of another one."""
+        self._entities = EntityStage(self.catalogue, watch, self._labels)
+        watch.on_release = self._release
+
+    def _release(self, slots: Ids) -> None:
+        self.peaks.forget(slots)
+        self._entities.release(slots)
 
     def _catch_up(self, since: int) -> bool:
         """Judges what the store holds since then; samples already learned change nothing.
@@ -344,7 +383,7 @@ class Detection:
             gone = [sid for sid in known if not self.catalogue.has(sid)]  # evicted while the watch was made
             watch.evict(np.array(gone, np.int32))
             self.bank, self.watch, self.peaks = bank, watch, Peaks()
-            watch.on_release = self.peaks.forget
+            self._own(watch)
         self._mark, self._is_whole = 0, True
 
     def _recall(self, stored: Sequence[Anomaly]) -> None:

@@ -29,7 +29,7 @@ _Rows = tuple[Ids, Times, Floats, Floats]
 
 
 class EntityStage:
-    """Follows the entities that the labels `names` name. Tells the watch to be told of slots that change hands."""
+    """Follows the entities that the labels `names` name. Whoever owns the watch calls `release` on its releases."""
 
     def __init__(self, catalogue: Catalogue, watch: Watch, names: Sequence[str]) -> None:
         self._catalogue, self._watch, self._labels = catalogue, watch, tuple(names)
@@ -40,7 +40,6 @@ class EntityStage:
         self._findings = Findings(lambda entity: self._names[entity], self._name)
         self._waiting: list[_Rows] = []
         self.slots: dict[str, int] = {}  # of the signals that were blamed, by name
-        watch.on_release = self._release
 
     @property
     def open(self) -> list[Finding]:
@@ -67,6 +66,10 @@ class EntityStage:
         self._assign(slot)
         order = np.argsort(t, kind="stable")
         return self._findings.update(self._entities.update(slot[order], t[order], onset[order], level[order]))
+
+    def release(self, slots: Ids) -> None:
+        """These slots will be given to other signals."""
+        self._of[slots[slots < len(self._of)]] = _UNKNOWN
 
     def _assign(self, slot: Ids) -> None:
         more = int(slot.max(initial=-1)) + 1 - len(self._of)
@@ -98,6 +101,3 @@ class EntityStage:
             return "a signal that has ended"
         self.slots[name] = slot
         return name
-
-    def _release(self, slots: Ids) -> None:
-        self._of[slots[slots < len(self._of)]] = _UNKNOWN

@@ -66,6 +66,7 @@ class Exposition:
         yield CounterMetricFamily("airis_detect_samples", "Committed samples judged.", counts.samples)
         yield CounterMetricFamily("airis_detect_signals", "Values of watched signals scored.", counts.signals)
         yield CounterMetricFamily("airis_detect_anomalies", "Anomalies raised.", counts.anomalies)
+        yield CounterMetricFamily("airis_detect_findings", "Entities found unusual as a whole.", counts.findings)
         yield CounterMetricFamily("airis_detect_cpu_seconds", "CPU time of the detector.", counts.busy_s)
         yield CounterMetricFamily("airis_detect_snapshots", "Snapshots written.", counts.snapshots)
         yield CounterMetricFamily(

@@ -87,6 +87,7 @@ class Replay:
         self._engine = QueryEngine(parts.store, Bounds(steps=MOST_STEPS, cells=parts.cells))
         self._cancelled = threading.Event()
         self._entities = EntityStage(parts.catalogue, parts.watch, parts.entities)
+        parts.watch.on_release = self._entities.release
         self._firings, self._told, self._ours = Firings(), Told(parts.catalogue), Ours(parts.entities)
         expander = Expander(self._instant, parts.external_labels, parts.external_url, self._check)
         interval_ms, offset_ms = round(parts.interval_s * 1000), round(parts.query_offset_s * 1000)

@@ -168,7 +168,7 @@ def _is_meanwhile(finding: Finding, alert: Firing, until: int) -> bool:
 
 
 def _finding(i: int, finding: Finding, meanwhile: Sequence[Firing]) -> dict[str, Any]:
-    return {"id": i, **finding.payload, "alerts": sorted({_name(a) for a in meanwhile})}
+    return {**finding.payload, "id": i, "alerts": sorted({_name(a) for a in meanwhile})}
 
 
 def _alerts(

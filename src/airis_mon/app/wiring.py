@@ -23,9 +23,11 @@ from airis_mon.config.sections import PrometheusSource, Section
 from airis_mon.config.settings import Settings
 from airis_mon.detect.base import State
 from airis_mon.detect.detectors.record import Record
+from airis_mon.detect.findings import ENTITIES
 from airis_mon.detect.watch import Watch
 from airis_mon.events.alert import Alert
 from airis_mon.events.anomaly import Anomaly
+from airis_mon.events.finding import Finding
 from airis_mon.ingest.base import Collector, Decoder
 from airis_mon.plugins import find
 from airis_mon.series.admit import Limits
@@ -57,6 +59,8 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
         now_ms,
         snapshot_interval_s=settings.detect.snapshot_interval_s,
         retention_s=settings.store.retention_days * 86_400,
+        entities=settings.detect.entities or ENTITIES,
+        tell=lambda finding: _found(bus, finding),
     )
     cursors = Cursors(data_dir / "cursors.json")
     commit, history = _commit(settings, catalogue, store, detection), SignalHistory(detection, store, snapshots)
@@ -140,6 +144,10 @@ def _commit(settings: Settings, catalogue: Catalogue, store: ClickHouse, detecti
 def _tell(bus: EventBus, found: list[Anomaly]) -> None:
     for anomaly in found:
         bus.publish("anomaly_detected", anomaly.payload)
+
+
+def _found(bus: EventBus, finding: Finding) -> None:
+    bus.publish("finding_detected", finding.payload)
 
 
 def detectors_of(settings: Settings, catalogue: Catalogue) -> Make:

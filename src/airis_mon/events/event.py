@@ -1,4 +1,4 @@
-"""What subscribers hear: the specification's event names, each with one payload."""
+"""What subscribers hear: the specification's event names and ours, each with one payload."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ NAMES = (
     "alert_triggered",
     "knowledge_data_collected",
     "configuration_updated",
+    "finding_detected",  # ours: an entity as a whole
 )
 
 

@@ -34,6 +34,7 @@ class Finding:
     def payload(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
+            "id": f"{self.entity}-{self.start}",
             "entity": self.entity,
             "start": _stamp(self.start),
             "end": None if self.end is None else _stamp(self.end),
