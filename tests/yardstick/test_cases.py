@@ -69,7 +69,7 @@ def test_hosts_are_candidates_only_where_a_host_is_to_blame(world, cases) -> Non
     assert {c.source for c in cases} == {"world", "world hosts"}
     for case in cases:
         assert (case.source == "world hosts") == (case.truth in world.topology.hosts)
-        assert (case.source == "world hosts") == (case.kind == "host")
+        assert (case.source == "world hosts") == (CLASS_OF[case.kind] == "host")
         assert set(world.topology.names) <= set(case.candidates)
         assert case.truth in case.candidates
         assert case.edges == world.edges

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ def some(source: str, level: dict[str, float], n: int = 40, moment: str = "detec
     """Cases in which each arm has the truth among the first k with probability `level`, a little uneven."""
     uneven = [0.05 * (-1) ** k for k in range(n)]
     return [
-        Outcome(source, "test", "shop", "network", moment, {a: np.full(DEPTH, x + u) for a, x in level.items()})
+        Outcome(source, "test", "shop", "network_loss", moment, {a: np.full(DEPTH, x + u) for a, x in level.items()})
         for u in uneven
     ]
 
@@ -96,20 +97,41 @@ def test_where_no_two_methods_are_told_apart_nobody_can_tell() -> None:
 
 def test_the_table_tells_parts_apart_with_test_last_and_ours_as_not_built() -> None:
     found = [
-        Outcome("world", part, "shop", "network", moment, {a: np.full(DEPTH, x) for a, x in BETTER.items()})
+        Outcome("world", part, "shop", "network_loss", moment, {a: np.full(DEPTH, x) for a, x in BETTER.items()})
         for part in ("test", "train", "dev")
         for moment in rca.MOMENTS
     ]
     table = list(rca.rows(found + some("nezha", BETTER)))
     parts = list(dict.fromkeys(r.part for r in table))
     assert parts.index("world train, impact") < parts.index("world dev, impact") < parts.index("world test, impact")
-    assert {"world, onset", "world shop, detection", "world network, detection", "nezha", "nezha network"} <= set(parts)
+    assert {"world, onset", "world shop, detection", "world network, detection"} <= set(parts)
+    assert {"nezha", "nezha network_loss"} <= set(parts)
     for part in parts:
         arms = {r.arm: r for r in table if r.part == part}
         assert {"chance", "N-sigma", "ours"} <= set(arms)
         assert arms["ours"].note == "not built"
         assert arms["ours"].estimates == {}
         assert arms["robust"].estimates["AC@3"].value == pytest.approx(0.7)
+
+
+def test_the_answer_names_its_worlds_and_judges_nothing_that_is_not_built(tmp_path: Path) -> None:
+    asked = rca.worlds(quick=False)
+    said = rca.summed(asked, everywhere(BETTER), tmp_path, quick=False)
+    assert said.on["world"] == "1"
+    assert [s.name for s in asked if s.part == "test"] == said.on["worlds"]["test"]
+    assert "AIRIS_BENCH_DATA" in said.on["public"]["petshop"]
+    fair, lift = said.claims
+    assert (fair.verdict, lift.verdict, lift.estimate) == ("HOLDS", "not built", None)
+    assert json.loads(json.dumps(said.chosen)) == said.chosen
+    unfair = rca.summed(asked, world(BETTER | {"N-sigma": 0.9}), tmp_path, quick=False)
+    assert unfair.claims[0].verdict == "FAILS"
+
+
+def test_a_quick_look_never_judges_the_world(tmp_path: Path) -> None:
+    for found in (everywhere(BETTER), world(BETTER | {"N-sigma": 0.9})):
+        said = rca.summed(rca.worlds(quick=True), found, tmp_path, quick=True)
+        assert said.claims[0].verdict == "INCONCLUSIVE"
+        assert said.claims[0].why.startswith("quick")
 
 
 @pytest.mark.slow

@@ -140,7 +140,7 @@ class _Reel:
             id=f"{self._world.settings.topology} {self._world.dice.seed} {v.fault.id}",
             source="world hosts" if of_host else "world",
             group=self._world.settings.topology,
-            kind=CLASS_OF[v.fault.kind],
+            kind=v.fault.kind,
             moment=moment,
             t=t,
             values=np.where(self._keep, values, np.nan),

@@ -20,7 +20,7 @@ from airis_mon.simulate.truth import verdicts
 from airis_mon.simulate.world import World
 from airis_mon.yardstick.base import Answer, Claim, Estimate, Row, Tell
 from airis_mon.yardstick.base import Verdict as Says
-from airis_mon.yardstick.cases import CLASSES, Case, Moment, world_cases
+from airis_mon.yardstick.cases import CLASS_OF, CLASSES, Case, Moment, world_cases
 from airis_mon.yardstick.public import ENVIRONMENT, KNOWN_FLOORS, SETS, data_folder, floor, public_cases
 from airis_mon.yardstick.rankers import chance, correlation, monitorrank, nsigma, oracle, pagerank, robust
 from airis_mon.yardstick.rankers.base import Ranker
@@ -55,16 +55,22 @@ def answer(*, quick: bool, tell: Tell, data: Path | None = None) -> Answer:
     data: the folder of the public sets, by default that of the environment.
     """
     began, root, asked = time.perf_counter(), data or data_folder(), worlds(quick=quick)
-    found = measured(asked, root, tell)
+    said = summed(asked, measured(asked, root, tell), root, quick=quick)
+    return replace(said, seconds=round(time.perf_counter() - began, 1))
+
+
+def summed(asked: Sequence[Spec], found: Sequence[Outcome], data: Path, *, quick: bool) -> Answer:
+    """The answer that outcomes give. A quick look never judges the world: its cases are too few."""
     verdict = fairness(found)
+    if quick:
+        verdict = replace(verdict, fair=None, why=f"quick: too few cases to judge the world; {verdict.why}")
     return Answer(
         question="rca",
-        on=_described(asked, found, root),
+        on=_described(asked, found, data),
         chosen={"settings": "none: no ranker has a setting that was tuned", "fairness": verdict.figures},
         rows=tuple(rows(found)),
-        claims=_claims(found, verdict, quick=quick),
+        claims=_claims(found, verdict),
         not_built=("our ranking of suspects",),
-        seconds=round(time.perf_counter() - began, 1),
         remarks=(verdict.why, *_REMARKS),
     )
 
@@ -133,8 +139,8 @@ def _portions(found: Sequence[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
     late = [o for o in found if o.moment == HONEST[-1]]
     for graph in sorted({o.group for o in world}):
         yield f"world {graph}, {HONEST[-1]}", [o for o in late if (o.source, o.group) == ("world", graph)]
-    for kind in CLASSES:
-        yield f"world {kind}, {HONEST[-1]}", [o for o in late if o.kind == kind]
+    for name in CLASSES:
+        yield f"world {name}, {HONEST[-1]}", [o for o in late if CLASS_OF.get(o.kind) == name]
     for source in SETS:
         some = [o for o in found if o.source == source]
         yield source, some
@@ -161,8 +167,9 @@ class Fairness:
     figures: dict[str, Any]
 
 
-Order = dict[tuple[str, str], int]
-"""Of each pair of arms, whether the first is better (1) or worse (-1), or nobody can tell (0)."""
+Pair = tuple[str, str]
+Order = dict[Pair, Estimate]
+"""Of each pair of arms, by how much the Avg@5 of the first exceeds that of the second."""
 
 
 def fairness(found: Sequence[Outcome]) -> Fairness:
@@ -178,14 +185,15 @@ def fairness(found: Sequence[Outcome]) -> Fairness:
     band = {m: estimates(_world(found, m), "N-sigma")["AC@1"] for m in HONEST}
     orders = {source: _order([o for o in found if o.source == source]) for source in SETS}
     world = _order(_world(found, HONEST[-1]))
-    split = sorted(" / ".join(pair) for pair in world if _signs(orders, pair) == {1, -1})
-    turned = {s: [p for p in world if world[p] * o[p] < 0 and " / ".join(p) not in split] for s, o in orders.items()}
+    split = [pair for pair in world if {_sign(o[pair]) for o in orders.values()} >= {1, -1}]
+    alike = {s: {p: _sign(world[p]) * _sign(o[p]) for p in world} for s, o in orders.items()}
     figures = {
-        "band": {m: [round(x, 3) for x in (e.value, e.low, e.high)] for m, e in band.items()},
-        "reversed": {s: [" / ".join(p) for p in pairs] for s, pairs in turned.items()},
-        "contradictedByPublicSets": split,
-        "agreeing": {s: [" / ".join(p) for p in o if world[p] * o[p] > 0] for s, o in orders.items()},
+        "band": {m: _told(e) for m, e in band.items()},
+        "reversed": {s: [_named(p) for p, x in by.items() if x < 0 and p not in split] for s, by in alike.items()},
+        "contradictedByPublicSets": [_named(p) for p in split],
+        "agreeing": {s: [_named(p) for p, x in by.items() if x > 0] for s, by in alike.items()},
         "tau": {s: _tau(world, o) for s, o in orders.items()},
+        "leads": {_named(p): {s: _told(o[p]) for s, o in {"world": world, **orders}.items()} for p in world},
     }
     return Fairness(*_judged(found, band, figures), figures)
 
@@ -214,27 +222,33 @@ def _world(found: Sequence[Outcome], moment: Moment) -> list[Outcome]:
 
 
 def _order(some: Sequence[Outcome]) -> Order:
-    order = {}
-    for a, b in combinations(RANKERS, 2):
-        by = lead(some, a, b)
-        order[a, b] = 1 if by.low > 0 else -1 if by.high < 0 else 0
-    return order
+    return {(a, b): lead(some, a, b) for a, b in combinations(RANKERS, 2)}
 
 
-def _signs(orders: Mapping[str, Order], pair: tuple[str, str]) -> set[int]:
-    return {o[pair] for o in orders.values()} - {0}
+def _sign(by: Estimate) -> int:
+    """1 if the first is better, -1 if worse, 0 if nobody can tell."""
+    return 1 if by.low > 0 else -1 if by.high < 0 else 0
+
+
+def _named(pair: Pair) -> str:
+    return " / ".join(pair)
+
+
+def _told(e: Estimate) -> list[float]:
+    """The figure and its interval."""
+    return [round(x, 3) for x in (e.value, e.low, e.high)]
 
 
 def _tau(a: Order, b: Order) -> float | None:
     """Kendall's tau-b (1945, doi:10.1093/biomet/33.3.239) with undecided pairs as ties; None if all are."""
-    decided = sqrt(sum(map(abs, a.values())) * sum(map(abs, b.values())))
-    return round(sum(a[p] * b[p] for p in a) / decided, 3) if decided else None
+    decided = sqrt(sum(abs(_sign(x)) for x in a.values()) * sum(abs(_sign(x)) for x in b.values()))
+    return round(sum(_sign(a[p]) * _sign(b[p]) for p in a) / decided, 3) if decided else None
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _claims(found: Sequence[Outcome], verdict: Fairness, *, quick: bool) -> tuple[Claim, ...]:
+def _claims(found: Sequence[Outcome], verdict: Fairness) -> tuple[Claim, ...]:
     says: dict[bool | None, Says] = {True: "HOLDS", False: "FAILS", None: "INCONCLUSIVE"}
     first = estimates(_world(found, HONEST[-1]), "N-sigma")["AC@1"]
     fair = Claim(
@@ -242,8 +256,8 @@ def _claims(found: Sequence[Outcome], verdict: Fairness, *, quick: bool) -> tupl
         "N-sigma's AC@1 on the world lies between .3 and .6, and methods rank as on PetShop and Nezha",
         first,
         BAND[0],
-        says[None if quick else verdict.fair],
-        "quick: too few cases" if quick else verdict.why,
+        says[verdict.fair],
+        verdict.why,
     )
     lift = Claim("lift over N-sigma", f"our AC@1 exceeds N-sigma's by {LIFT} on unseen worlds", None, LIFT, "not built")
     return fair, lift
