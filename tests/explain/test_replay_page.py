@@ -354,8 +354,26 @@ def test_an_alert_that_may_have_met_a_finding_beyond_the_list_is_not_called_unse
 
 def test_a_service_without_a_name_is_called_so():
     root = read_page(page(sample(services=1, findings=1, rename=lambda name: "" if name == "cart" else name)))
-    assert root.first("table", "counts").first("bdi").text == "(no name)"
-    assert root.first("div", "lanes").first("bdi").text == "(no name)"
+    assert root.first("table", "counts").first("bdi").text == "(none named)"
+    assert root.first("div", "lanes").first("bdi").text == "(none named)"
+
+
+def test_an_alert_that_names_no_service_is_not_called_unseen():
+    result = sample()
+    lone = next(a for a in result["alerts"] if not a["findings"])
+    before = sum(not a["findings"] for a in result["alerts"])
+    lone["service"] = ""
+    root = read_page(page(result))
+    assert list(root.first("div", "agree").all("b"))[2].text == str(before - 1)
+    assert "1 alert names no service or host: no finding can be held against it." in words(root)
+
+
+def test_a_finding_of_one_moment_is_drawn():
+    result = sample(findings=1, alerts=0)
+    finding = result["findings"][0]
+    finding["end"] = finding["start"]
+    bar = read_page(page(result)).first("div", "lanes").first("g", "found").first("rect")
+    assert float(bar.at["width"].removesuffix("%")) > 0
 
 
 def test_charts_of_findings_that_are_not_listed_are_kept_apart():

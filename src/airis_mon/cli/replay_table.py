@@ -126,7 +126,7 @@ def _services(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[
     shown, rest = services[:SERVICES], services[SERVICES:]
     yield say("services_title")
     rows = [(terminal.name(s.service or say("unnamed"), 60), s) for s in shown]
-    yield from _counts(say("service"), rows, _sides("alerts", replayed), say, terminal)
+    yield from _counts(say("head_service"), rows, _sides("alerts", replayed), say, terminal)
     if rest:
         alerts = say("n_alerts", sum(s.alerts for s in rest))
         findings = say("n_findings", sum(s.findings for s in rest))
@@ -161,7 +161,14 @@ def _findings(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[
         yield say("no_findings") if replayed.ours.findings == 0 else say("findings_left", replayed.ours.findings)
         return
     yield say("highest_title")
-    keys = ["service", "head_peak", "head_since", "lasts", *(["your_rules"] if replayed.knows_rules else []), "blamed"]
+    keys = [
+        "head_service",
+        "head_peak",
+        "head_since",
+        "lasts",
+        *(["your_rules"] if replayed.knows_rules else []),
+        "blamed",
+    ]
     head = tuple(map(say, keys))
     rows = [head, *(_finding(f, replayed, say, terminal) for f in highest)]
     room = terminal.columns - sum(max(width(tame(row[at])) for row in rows) + len(GAP) for at in range(len(head) - 1))

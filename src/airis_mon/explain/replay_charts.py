@@ -19,6 +19,7 @@ from airis_mon.explain.svg import (
     share_of,
     side_labels,
     stamp,
+    stretch,
     time_axis,
     time_grid,
 )
@@ -56,7 +57,7 @@ def _veils(replayed: Replayed) -> Iterator[Html]:
     span = replayed.span
     for start, end in replayed.silent[:VEILS]:
         begin, until = share_of(start, span), share_of(end, span)
-        yield tag("rect", x=percent(begin), width=percent(until - begin), height="100%")
+        yield tag("rect", **stretch(begin, until), height="100%")
 
 
 def lane_legend(replayed: Replayed, say: Speaker) -> Html:
@@ -109,7 +110,7 @@ def finding_chart(chart: Chart, hand: Hand) -> Html:
         return tag("figure", caption, tag("p", text(hand.say("no_values")), class_="quiet"), class_="chart")
     span, low, high = (min(chart.t), max(chart.t)), min(real), max(real)
     begin, until = share_of(chart.start, span), share_of(span[1] if chart.end is None else chart.end, span)
-    shade = tag("rect", x=percent(begin), width=percent(until - begin), height="100%", class_="shade")
+    shade = tag("rect", **stretch(begin, until), height="100%", class_="shade")
     drawn = tag("g", line(chart.t, chart.value, span, low, high), class_="line")
     label = f"{short(chart.name, TOOLTIP)}: {hand.say.value(low)}{TO}{hand.say.value(high)}"
     plot = picture(CHART_PX, time_grid(span, 8), shade, drawn, stamp(hand.mark), label=label)
@@ -146,7 +147,7 @@ def _lane(
 
 def _extent(found: Found, span: tuple[int, int], y: float, height: float, *content: Html) -> Html:
     begin, until = share_of(ms(found.start), span), share_of(ms(found.end) if found.end else span[1], span)
-    return tag("rect", *content, x=percent(begin), width=percent(until - begin), y=y, height=height)
+    return tag("rect", *content, **stretch(begin, until), y=y, height=height)
 
 
 def _bar(found: Found, is_listed: bool, span: tuple[int, int], say: Speaker) -> Html:

@@ -30,7 +30,9 @@ def agreement(replayed: Replayed, hand: Hand) -> Html:
         findings=say("n_findings", len(replayed.findings)),
         alerts=say("n_alerts", len(replayed.alerts)),
     )
-    notes = (tag("p", text(s), class_="quiet") for s in (counted, say("agree_truth")))
+    nameless = sum(not a.service for a in replayed.alerts)
+    sentences = [counted, *([say("agree_nameless", nameless)] if nameless else []), say("agree_truth")]
+    notes = (tag("p", text(s), class_="quiet") for s in sentences)
     return join([tag("h2", text(say("agree_title"))), tag("div", *boxes, class_="agree"), *notes])
 
 

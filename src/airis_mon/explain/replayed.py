@@ -174,9 +174,14 @@ class Replayed(Row, frozen=True):
         return [*parts, *([(ms(min(cut)), ms(self.end))] if cut else [])]
 
     def is_unseen(self, alert: Fired) -> bool:
-        """Whether no finding accompanied the alert: of those that may have met one beyond the list it is not known."""
-        if alert.findings or len(self.findings) == self.ours.findings:
-            return not alert.findings
+        """Whether no finding accompanied the alert.
+
+        It is not known of one that names no service, nor of one that may have met a finding beyond the list.
+        """
+        if not alert.service or alert.findings:
+            return False
+        if len(self.findings) == self.ours.findings:
+            return True
         listed_until = self.findings[-1].start if self.findings else self.start
         return alert.end is not None and alert.end < listed_until
 

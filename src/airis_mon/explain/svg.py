@@ -34,6 +34,7 @@ PLACES = 400
 """A line is drawn from the lowest and the highest value of each of so many places."""
 INSIDE, ROOM = 0.98, 0.12
 """A label beyond the first is written inwards, which takes so much of the width."""
+LEAST_WIDTH = 0.0005
 FAR = 5
 """Values farther apart than so many usual steps are not joined; of a thinned curve steps differ by two."""
 WIDE, HIGH = 1000, 100
@@ -44,6 +45,11 @@ LABEL_PX = 3
 def percent(share: float) -> str:
     """A share of the width, 0..1, as SVG takes it."""
     return f"{100 * share:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def stretch(begin: float, until: float) -> dict[str, str]:
+    """Where something lies from one share of the width to another: no width at all would not be drawn."""
+    return {"x": percent(begin), "width": percent(max(until - begin, LEAST_WIDTH))}
 
 
 def share_of(t: float, span: tuple[int, int]) -> float:

@@ -46,8 +46,8 @@ ENGLISH = {
     "grouping": "Notifications are counted as Alertmanager would send them, grouped by {by}: first after {wait}, "
     "then at most every {interval}, repeated after {repeat}.",
     "no_labels": "no label (all in one)",
-    "finding_is": "An anomaly is one unusual value of one series; a finding is a service whose series were unusual "
-    "together, from its first to its last moment at the line (score 0.8).",
+    "finding_is": "An anomaly is one unusual value of one series; a finding is a service, or a host, whose series were "
+    "unusual together, from its first to its last moment at the line (score 0.8).",
     "lanes_title": "When, and where",
     "lanes_note": "One row per service; all rows share the time axis (UTC). A finding leads to its entry below.",
     "lane_finding": "finding of the engine",
@@ -69,11 +69,13 @@ ENGLISH = {
     "agree_ours": "finding of which your rules saw nothing|findings of which your rules saw nothing",
     "agree_raw": "alert of which we saw nothing|alerts of which we saw nothing",
     "agree_of": "Counted over what is listed here: {findings} and {alerts}.",
+    "agree_nameless": "{n} alert names no service or host: no finding can be held against it.|"
+    "{n} alerts name no service or host: no finding can be held against them.",
     "agree_truth": "Neither side is the truth: a finding without an alert can be a false alarm of ours, an alert "
     "without a finding one of your rules.",
     "services_title": "By service",
-    "service": "service",
-    "unnamed": "(no name)",
+    "service": "service or host",
+    "unnamed": "(none named)",
     "no_services": "The history names no service.",
     "services_left": "{n} more service is left out: {alerts}, {findings}.|"
     "{n} more services are left out: {alerts}, {findings}.",
@@ -121,6 +123,7 @@ ENGLISH = {
     "head_day": "day",
     "head_alerts": "alerts",
     "head_notifications": "notifications",
+    "head_service": "service",
     "head_peak": "peak",
     "head_since": "since (UTC)",
     "nothing": "nothing",
@@ -176,8 +179,8 @@ KOREAN = {
     "grouping": "알림은 Alertmanager가 보내는 방식으로 세었습니다. 묶는 기준은 {by}, 첫 알림까지 {wait}, "
     "다음 알림 간격 {interval} 이상, 반복 주기 {repeat}입니다.",
     "no_labels": "레이블 없음(모두 하나로)",
-    "finding_is": "이상값은 시계열 하나의 평소와 다른 값 하나입니다. 이상 징후는 한 서비스의 여러 시계열이 함께 평소와 "
-    "달랐던 구간으로, 기준선(점수 0.8)에 처음 닿은 때부터 마지막으로 닿은 때까지입니다.",
+    "finding_is": "이상값은 시계열 하나의 평소와 다른 값 하나입니다. 이상 징후는 한 서비스나 호스트의 여러 시계열이 "
+    "함께 평소와 달랐던 구간으로, 기준선(점수 0.8)에 처음 닿은 때부터 마지막으로 닿은 때까지입니다.",
     "lanes_title": "언제, 어디에서",
     "lanes_note": "서비스마다 한 줄이며 모든 줄의 시간축(UTC)이 같습니다. "
     "이상 징후를 누르면 아래의 상세 내용으로 갑니다.",
@@ -197,10 +200,11 @@ KOREAN = {
     "agree_ours": "기존 규칙이 보지 못한 이상 징후",
     "agree_raw": "엔진이 보지 못한 경보",
     "agree_of": "여기 나열한 {findings}, {alerts}을 기준으로 세었습니다.",
+    "agree_nameless": "경보 {n}건에는 서비스나 호스트 이름이 없어 이상 징후와 견줄 수 없습니다.",
     "agree_truth": "어느 쪽도 정답은 아닙니다. 경보 없는 이상 징후는 엔진의 오탐일 수 있고, "
     "이상 징후 없는 경보는 규칙의 오탐일 수 있습니다.",
     "services_title": "서비스별",
-    "service": "서비스",
+    "service": "서비스·호스트",
     "unnamed": "(이름 없음)",
     "no_services": "이력에 서비스 이름이 없습니다.",
     "services_left": "서비스 {n}개({alerts}, {findings})는 생략했습니다.",
@@ -248,6 +252,7 @@ KOREAN = {
     "head_day": "날짜",
     "head_alerts": "경보",
     "head_notifications": "알림",
+    "head_service": "서비스",
     "head_peak": "점수",
     "head_since": "시작(UTC)",
     "nothing": "없음",
