@@ -166,12 +166,12 @@ def _cut(times: Sequence[Times], start: int, last: int, rows: int) -> int:
 
 
 def _once(batch: Batch, latest: Times) -> Batch:
-    keep = _firsts(batch.sid, batch.t, latest)
+    keep = firsts(batch.sid, batch.t, latest)
     return batch if keep.all() else Batch(batch.sid[keep], batch.t[keep], batch.value[keep])
 
 
 @kernel
-def _firsts(sid: Ids, t: Times, latest: Times) -> NDArray[np.bool_]:
+def firsts(sid: Ids, t: Times, latest: Times) -> NDArray[np.bool_]:
     """(n,) whether a row is the first of its series and time, rows in order of time; latest: (sids,), kept up."""
     keep = np.empty(len(sid), np.bool_)
     for i in range(len(sid)):
