@@ -109,3 +109,17 @@ def test_a_verdict_needs_the_whole_interval_and_recalls_that_speak_for_it(of, le
 def test_claims_are_named_after_the_baseline():
     made = table(marked(*ONSETS))
     assert [made.claim(name, quick=True).name for name in BASELINES] == [claim_name(n) for n in BASELINES]
+
+
+def test_an_answer_names_worlds_lines_and_every_figure_s_interval(tiny):
+    heard = []
+    told = quality.measured([tiny.spec], [tiny.spec], quick=True, tell=lambda fraction, note: heard.append(fraction))
+    assert told.on["world"] == tiny.world.version
+    assert told.on["events"] == len(tiny.events)
+    assert len(told.chosen["on train"]) == len(BASELINES)
+    assert {c.verdict for c in told.claims} == {"INCONCLUSIVE"}
+    for made in told.rows:
+        e = made.estimates["recall"]
+        assert 0 <= e.low <= e.value <= e.high <= 1
+        assert e.n == len(tiny.events)
+    assert heard == sorted(heard)
