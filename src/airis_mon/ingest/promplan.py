@@ -80,10 +80,13 @@ def selector(matchers: Iterable[Matcher]) -> str:
     return "{" + ",".join(map(str, matchers)) + "}"
 
 
-def make_plan(found: Sequence[tuple[Matchers, Sequence[str]]], series: Mapping[str, int], max_series: int) -> Plan:
+def make_plan(
+    found: Sequence[tuple[Matchers, Sequence[str]]], series: Mapping[str, int], max_series: int, *, firing: bool = True
+) -> Plan:
     """Chooses from the metrics that each selector found; those with golden signals first, then by number of series.
 
     series: of each metric; a metric that it does not name had none when they were counted, and counts as one.
+    firing: whether firing alerts are asked for, too, whatever the selectors mean.
     """
     names = {name for _, every in found for name in every if name != ALERTS}
     room = max_series
@@ -95,7 +98,7 @@ def make_plan(found: Sequence[tuple[Matchers, Sequence[str]]], series: Mapping[s
         else:
             left_out.append(name)
     order = {name: i for i, name in enumerate(sorted(kept, key=lambda n: (not is_golden(n), n)))}
-    chosen: list[tuple[Matchers, tuple[str, ...]]] = [(FIRING, (ALERTS,))]
+    chosen: list[tuple[Matchers, tuple[str, ...]]] = [(FIRING, (ALERTS,))] if firing else []
     for matchers, every in found:
         if mine := sorted(kept & set(every), key=order.__getitem__):
             chosen.append((matchers, tuple(mine)))

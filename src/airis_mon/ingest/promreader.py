@@ -15,7 +15,17 @@ from airis_mon.errors import ConfigError, InputError, Transient, UpstreamError
 from airis_mon.ingest.base import Missing
 from airis_mon.ingest.matrix import Matrix, decode_labels
 from airis_mon.ingest.promapi import PromApi, TooMuch
-from airis_mon.ingest.promplan import ALERTS, GUESSED_INTERVAL_MS, Matchers, Part, Plan, in_words, make_plan, merged
+from airis_mon.ingest.promplan import (
+    ALERTS,
+    FIRING,
+    GUESSED_INTERVAL_MS,
+    Matchers,
+    Part,
+    Plan,
+    in_words,
+    make_plan,
+    merged,
+)
 from airis_mon.ingest.promplan import selector as text_of
 from airis_mon.series.batch import Batch, Ids, Times, Values, empty_batch
 from airis_mon.series.catalogue import Catalogue, MetricType, take_types
@@ -137,8 +147,11 @@ class Reader:
             end, days = begin, min(2 * days, MOST_DAYS)
         return found
 
-    async def discover(self, start: int, end: int) -> tuple[Missing, ...]:
-        """Looks what there is in [start, end) ms and plans; answers what there is no room for."""
+    async def discover(self, start: int, end: int, *, is_past: bool = False) -> tuple[Missing, ...]:
+        """Looks what there is in [start, end) ms and plans; answers what there is no room for.
+
+        is_past: alerts that did not fire by now need not be asked for.
+        """
         found: list[tuple[Matchers, Sequence[str]]] = []
         series: dict[str, int] = {}
         for matchers in self._match or [()]:
@@ -146,7 +159,9 @@ class Reader:
             found.append((matchers, names))
             for name, n in (await self._count(matchers or EVERYTHING, start, end)).items():
                 series[name] = max(series.get(name, 0), n)
-        self.plan = make_plan(found, series, self._max_series)
+        means_alerts = any(not matchers and ALERTS in names for matchers, names in found)
+        firing = not means_alerts and not (is_past and not await self.api.names(text_of(FIRING), start, end - 1))
+        self.plan = make_plan(found, series, self._max_series, firing=firing)
         every = GUESSED_INTERVAL_MS if not self._step_ms else self._step_ms
         self._rates = {n: s / every for n, s in self.plan.series.items()} | self._rates
         await self._take_types()

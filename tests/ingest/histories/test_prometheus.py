@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import doctest
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from airis_mon.errors import ConfigError, InputError, Transient
 from airis_mon.ingest.base import Missing, Slice
+from airis_mon.ingest.histories import prometheus
 from airis_mon.ingest.histories.prometheus import Prometheus
 from airis_mon.series.catalogue import Catalogue, MetricType
 from airis_mon.series.labels import series_name
@@ -151,6 +153,13 @@ async def test_everything_means_pending_alerts_too_and_each_sample_once():
     fake.add("ALERTS", grid(START, NOW, MINUTE), alertname="Down", alertstate="firing")
     fake.add("ALERTS", grid(START, NOW, MINUTE), alertname="Down", alertstate="pending")
     assert await rows(fake) == fake.rows(START, NOW)
+
+
+@pytest.mark.parametrize("match", [[], ["app_things"]])
+async def test_alerts_are_not_asked_for_where_none_ever_fired(match: list[str]):
+    fake = shop()
+    await read(history(fake, match=match))
+    assert not [a for a in fake.raw if "ALERTS" in a.names]
 
 
 async def test_names_and_values_that_are_special_in_patterns_and_texts_are_read():
@@ -351,7 +360,7 @@ async def test_a_server_that_goes_away_and_comes_back_is_waited_for():
 
 async def test_a_server_that_goes_away_for_good_leaves_the_rest_missing_and_a_cursor_to_go_on_from():
     clock = Quick()
-    fake = shop(lambda ask: httpx2.ConnectError("refused") if len(fake.raw) > 12 else None)
+    fake = shop(lambda ask: httpx2.ConnectError("refused") if len(fake.raw) > 5 else None)
     catalogue = Catalogue()
     slices = await read(history(fake, catalogue, clock=clock))
     (told,) = missing(slices)
@@ -366,7 +375,7 @@ async def test_a_server_that_goes_away_for_good_leaves_the_rest_missing_and_a_cu
 
 
 async def test_a_server_that_hangs_for_good_is_given_up_too():
-    fake = shop(lambda ask: bad(504) if ask.is_raw and fake.asked and len(fake.raw) > 12 else None)
+    fake = shop(lambda ask: bad(504) if ask.is_raw and len(fake.raw) > 5 else None)
     slices = await read(history(fake, requests_per_s=0.1))
     assert missing(slices)[-1].what == "everything"
     assert "no question was answered for 300 s" in missing(slices)[-1].why
@@ -470,3 +479,8 @@ def test_a_selector_that_is_none_is_refused_at_once():
 
 def test_the_name_holds_no_secret():
     assert Prometheus(Catalogue(), url="https://ann:s3cret@prom.test/x?token=t").name == "https://prom.test/x"
+
+
+def test_the_example_in_the_documentation_runs():
+    result = doctest.testmod(prometheus)
+    assert (result.attempted, result.failed) == (1, 0)

@@ -34,7 +34,7 @@ class Prometheus:
     one without further samples (VictoriaMetrics answers a marker as a NaN like any other).
 
     At most `concurrency` requests are under way and `requests_per_s` begin; each may take `timeout_s` and answer
-    `max_bytes`, by gzip with `compress`: a tenth of the bytes for five times the server's work. What is too much for
+    `max_bytes`, by gzip with `compress`: a quarter of the bytes for five times the server's work. What is too much for
     the server is asked for in smaller pieces; a piece that fails even so is missing, and the rest goes on. When
     nothing is answered for `patience_s`, the rest of the time is missing and the slices end: the end of the last
     slice is where to go on later. While a slice is worked on, the next one is fetched.
@@ -133,7 +133,7 @@ class Prometheus:
             return None, ()
         try:
             first = await self._reader.earliest(start, end)
-            return first, () if first is None else await self._reader.discover(first, end)
+            return first, () if first is None else await self._reader.discover(first, end, is_past=True)
         except TooMuch as e:
             raise InputError(f"{e}; narrow match, ask for less time or raise timeout_s") from e
 
