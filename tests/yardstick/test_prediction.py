@@ -1,0 +1,156 @@
+"""What counts as a warning in time, as one too late, and as one of nothing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from airis_mon.query.values import Vector
+from airis_mon.simulate.faults import Fault
+from airis_mon.yardstick import prediction
+from airis_mon.yardstick.prediction import (
+    KINDS,
+    LINEAR,
+    MIXIN,
+    RESOURCES,
+    STATIC,
+    STEP_MS,
+    Case,
+    Gauge,
+    Judged,
+    Watch,
+    chosen_share,
+    false_rate,
+    held,
+    judge,
+    judged,
+    limits,
+    recall,
+    warnings,
+)
+from airis_mon.yardstick.worlds import Spec
+
+HOUR = 3_600_000
+STEPS = 300
+T = np.arange(STEPS, dtype=np.int64) * STEP_MS
+END = STEPS * STEP_MS
+
+
+def gauge(used: np.ndarray, ahead: np.ndarray | None = None) -> Gauge:
+    used = used.reshape(-1, STEPS)
+    owners = tuple(f"pod-{i}" for i in range(len(used)))
+    return Gauge(RESOURCES[0], owners, T, used, used if ahead is None else ahead, np.isfinite(used))
+
+
+def leak(onset: int, full: int) -> Fault:
+    return Fault("f", "memory_leak", "cart", 0, "all", (0,), onset, full - onset, full + HOUR, 1.0)
+
+
+def on(start: int, end: int) -> np.ndarray:
+    """Warnings within [start, end) ms."""
+    return ((start <= T) & (end > T)).reshape(1, -1)
+
+
+def only(warns: np.ndarray, fault: Fault | None = None, begin: int = 0) -> Judged:
+    return judge(gauge(np.zeros(STEPS)), warns, [(fault, [0])] if fault else [], begin, END)
+
+
+def test_lead_is_from_the_start_of_the_warning_to_the_limit() -> None:
+    found = only(on(12 * HOUR, END), leak(10 * HOUR, 15 * HOUR))
+    assert found.cases == (Case("memory_leak", 3 * HOUR),)
+
+
+def test_warning_that_was_interrupted_counts_from_where_it_was_taken_up() -> None:
+    found = only(on(11 * HOUR, 13 * HOUR) | on(14 * HOUR, END), leak(10 * HOUR, 15 * HOUR))
+    assert found.cases[0].lead_ms == HOUR
+
+
+def test_warning_that_is_over_when_the_limit_is_hit_was_none() -> None:
+    assert math.isnan(only(on(11 * HOUR, 14 * HOUR), leak(10 * HOUR, 15 * HOUR)).cases[0].lead_ms)
+
+
+def test_warning_that_begins_with_the_trouble_is_too_late() -> None:
+    assert math.isnan(only(on(15 * HOUR, END), leak(10 * HOUR, 15 * HOUR)).cases[0].lead_ms)
+
+
+def test_earliest_of_several_series_of_one_fault_counts() -> None:
+    warns = np.concatenate([on(14 * HOUR, END), on(12 * HOUR, END), on(0, 0)])
+    found = judge(gauge(np.zeros(3 * STEPS)), warns, [(leak(10 * HOUR, 15 * HOUR), [0, 1, 2])], 0, END)
+    assert [case.lead_ms for case in found.cases] == [3 * HOUR]
+
+
+def test_warning_of_a_series_that_does_not_leak_is_false() -> None:
+    found = only(on(5 * HOUR, 6 * HOUR) | on(8 * HOUR, 9 * HOUR))
+    assert [w.false for w in found.watches] == [2]
+
+
+def test_warning_while_it_leaks_is_not_false_though_it_may_be_late() -> None:
+    assert only(on(15 * HOUR, END), leak(10 * HOUR, 15 * HOUR)).watches[0].false == 0
+
+
+def test_limit_beyond_the_end_is_not_judged_but_its_warning_is_not_false() -> None:
+    found = only(on(20 * HOUR, END), leak(15 * HOUR, END + HOUR))
+    assert (found.cases, found.watches[0].false) == ((), 0)
+
+
+def test_history_is_not_judged() -> None:
+    found = only(on(2 * HOUR, 3 * HOUR), leak(4 * HOUR, 6 * HOUR), begin=8 * HOUR)
+    assert found == Judged((), (Watch("memory_leak", 0, (END - 8 * HOUR) / 86_400_000),))
+
+
+def test_condition_counts_once_it_has_held() -> None:
+    row = np.array([[1, 1, 1, 0, 1, 1, 1, 1]], np.bool_)
+    assert held(row, 2).astype(int).tolist() == [[0, 0, 1, 0, 0, 0, 1, 1]]
+    assert held(row, 0).tolist() == row.tolist()
+
+
+def test_mixin_warns_of_a_line_only_where_much_is_used() -> None:
+    used = np.concatenate([np.full(STEPS, 0.5), np.full(STEPS, 0.7)])
+    arms = warnings(gauge(used, np.full((2, STEPS), 1.1)), {STATIC: 0.85})
+    assert arms[LINEAR][:, -1].tolist() == [True, True]
+    assert arms[MIXIN][:, -1].tolist() == [False, True]
+    assert not arms[STATIC].any()
+    assert arms[LINEAR].argmax(axis=1).tolist() == [HOUR // STEP_MS] * 2
+
+
+def test_gap_ends_a_warning() -> None:
+    used = np.full(STEPS, 0.9)
+    used[100] = np.nan
+    (warns,) = warnings(gauge(used), {STATIC: 0.85})[STATIC]
+    assert not warns[100]
+    assert warns[99]
+    assert warns[102]
+
+
+def test_limit_lies_a_set_room_above_the_usual_level_and_never_above_the_nominal_one() -> None:
+    value = np.array([[0.2] * 9 + [0.9], [0.5] * 9 + [0.9], [np.nan] * 9 + [0.9]])
+    found = limits(RESOURCES[0], Vector([(("pod", p),) for p in "abc"], value, np.isfinite(value)), np.arange(10) < 9)
+    assert found.tolist() == pytest.approx([0.8, 1.0, 1.0])
+
+
+def test_rates_are_of_cases_and_of_series_months() -> None:
+    some = (Case("x", HOUR), Case("x", HOUR / 4), Case("x", np.nan)), (Case("x", HOUR / 2),)
+    assert recall([Judged(cases) for cases in some]) == 0.5
+    assert false_rate([Judged((), (Watch("x", 1, 30.44), Watch("x", 0, 30.44)))]) == 0.5
+    assert math.isnan(recall([Judged()]))
+
+
+def test_share_with_the_best_recall_is_chosen_among_the_silent_ones() -> None:
+    def at(leads: float, false: int) -> list[Judged]:
+        return [Judged((Case("x", leads), Case("x", HOUR)), (Watch("x", false, 30.44),))]
+
+    assert chosen_share({0.6: at(HOUR, 5), 0.8: at(HOUR, 0), 0.9: at(np.nan, 0)}) == 0.8
+    assert chosen_share({0.6: at(HOUR, 5), 0.8: at(HOUR, 2)}) == 0.8
+
+
+@pytest.mark.slow
+def test_arms_see_the_limits_of_a_world_coming() -> None:
+    spec = Spec("dev", "shop", 7, days=3.0, history_days=1.0, faults_per_day=8)
+    found = judged([spec], {STATIC: prediction.SHARE})
+    leads = [case.lead_ms for some in found.values() for one in some for case in one.cases]
+    assert {case.kind for case in found[STATIC][0].cases} <= set(KINDS)
+    assert len(found[STATIC][0].cases) > 3
+    assert all(recall(some) > 0.5 for some in found.values())
+    assert np.nanmax(leads) <= 20 * HOUR
