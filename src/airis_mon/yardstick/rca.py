@@ -23,7 +23,7 @@ from airis_mon.yardstick.base import Verdict as Says
 from airis_mon.yardstick.cases import CLASS_OF, CLASSES, Case, Moment, world_cases
 from airis_mon.yardstick.public import ENVIRONMENT, KNOWN_FLOORS, SETS, data_folder, floor, public_cases
 from airis_mon.yardstick.rankers import chance, correlation, monitorrank, nsigma, oracle, pagerank, robust
-from airis_mon.yardstick.rankers.base import Ranker
+from airis_mon.yardstick.ranking import Ranker
 from airis_mon.yardstick.ranks import Outcome, estimates, lead, outcome
 from airis_mon.yardstick.worlds import Part, Spec, specs
 

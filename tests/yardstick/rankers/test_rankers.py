@@ -5,7 +5,7 @@ import pytest
 
 from airis_mon.yardstick.cases import Case, Signal
 from airis_mon.yardstick.rankers import chance, correlation, monitorrank, nsigma, oracle, pagerank, robust
-from airis_mon.yardstick.rankers.base import Ranker
+from airis_mon.yardstick.ranking import Ranker
 from tests.yardstick.incidents import NAMES, incident
 
 ALL = {m.__name__.rsplit(".", 1)[-1]: m.rank for m in (chance, nsigma, robust, pagerank, monitorrank, correlation)}

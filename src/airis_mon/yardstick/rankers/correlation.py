@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from airis_mon.yardstick.cases import Case, Floats
-from airis_mon.yardstick.rankers.base import LEAST_HISTORY, correlation, per_candidate, quantiles
+from airis_mon.yardstick.ranking import LEAST_HISTORY, correlation, per_candidate, quantiles
 
 LINE, NORMAL = 5.0, 1.4826
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from airis_mon.yardstick.cases import Case, Floats
-from airis_mon.yardstick.rankers.base import calls, correlation, per_candidate, stationary
+from airis_mon.yardstick.ranking import calls, correlation, per_candidate, stationary
 
 DAMPING, RHO = 0.85, 0.1
 

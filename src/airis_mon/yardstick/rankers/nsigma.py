@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from airis_mon.yardstick.cases import Case, Floats
-from airis_mon.yardstick.rankers.base import per_candidate, sigmas, worst
+from airis_mon.yardstick.ranking import per_candidate, sigmas, worst
 
 
 def rank(case: Case) -> Floats:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from airis_mon.yardstick.cases import Case, Floats
-from airis_mon.yardstick.rankers.base import calls, per_candidate, sigmas, stationary, worst
+from airis_mon.yardstick.ranking import calls, per_candidate, sigmas, stationary, worst
 
 DAMPING = 0.85
 

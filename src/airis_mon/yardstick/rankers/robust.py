@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from airis_mon.yardstick.cases import Case, Floats
-from airis_mon.yardstick.rankers.base import deviations, per_candidate, quantiles, worst
+from airis_mon.yardstick.ranking import deviations, per_candidate, quantiles, worst
 
 
 def rank(case: Case) -> Floats:
