@@ -179,7 +179,16 @@ def test_a_server_that_goes_away_leaves_the_rest_of_the_time_missing():
     assert 0 < len(rows) < 9
     (missing,) = slices[-1].missing
     assert missing == Missing(slices[-2].end, T + 10_000, "all rows", "clickhouse does not answer: gone")
-    assert slices[-1].fraction == 1.0
+    assert slices[-1].start == slices[-1].end == slices[-2].end, "where to go on later"
+    assert slices[-1].fraction < 1.0
+
+
+def test_time_without_rows_at_either_end_costs_no_query_of_its_own():
+    table = Table([(T, 1.0), (T + 1, 2.0)])
+    rows, slices = read(source(table), T - 10**9, T + 10**9)
+    assert len(rows) == 2
+    assert len(table.asked) == 2
+    assert [(s.start, s.end) for s in slices] == [(T - 10**9, T + 10**9)]
 
 
 def test_a_server_that_never_answers_and_a_query_that_is_refused_are_told():

@@ -62,13 +62,14 @@ class ClickHouse:
     query, watermark, value, metric, labels and metric_type are those of the collector of the same name: rows become
     samples in the same way, with the label job = `name`. A SELECT may use `{since:DateTime64(3)}` and
     `{until:DateTime64(3)}`, to leave out whole milliseconds only: where times are finer, those of `until` are meant to
-    their end. Windows are as long as holds about `slice_rows`; a window is one query, so a table whose
-    key or partitions begin with time is read once, and another one as often as there are windows. Of several rows of
-    one series and time one stays, which one is the server's choice.
+    their end. Windows are as long as holds about `slice_rows`; a window is one query, so a table whose key or
+    partitions begin with time is read once, and another one as often as there are windows. Of several rows of one
+    series and time one stays, which one is the server's choice.
 
     A query may take `timeout_s`; what is too much for the server is asked for in shorter windows. A server that does
-    not answer is asked again for `patience_s`; the rest of the time is missing then. While a slice is worked on, the
-    next one is read. `connect` makes a clickhouse-connect client; from `url` unless given. Queries are read-only.
+    not answer is asked again for `patience_s`; the rest of the time is missing then, and the end of the last slice is
+    where to go on later. While a slice is worked on, the next one is read. `connect` makes a clickhouse-connect
+    client; from `url` unless given. Queries are read-only.
 
     >>> ClickHouse(Catalogue(), url="http://me:secret@127.0.0.1:8123/shop", query="requests", metric="requests").name
     'http://127.0.0.1:8123'
@@ -127,22 +128,23 @@ class ClickHouse:
         width = max(NARROWEST_MS, (span.last + 1 - span.first) * self._slice_rows // max(1, span.rows))
         done = 0
         while at < high:
-            until = min(high, at + width)
+            until = max(at, span.first) + width
+            until = until if until <= span.last else high
+            share = done / max(1, span.rows)
             try:
                 page = await self._patiently(partial(self._page, at, until))
             except _TooMuch as error:
                 if width > NARROWEST_MS:
                     width = max(NARROWEST_MS, width // 4)
                     continue
-                yield _lost(at, until, error, done / max(1, span.rows))
+                yield Slice(at, until, empty_batch(), share, _lost(at, until, error))
                 at = until
                 continue
             except Transient as error:
-                yield _lost(at, high, error, 1.0)
+                yield Slice(at, at, empty_batch(), share, _lost(at, high, error))
                 return
-            done += page.rows
-            share = 1.0 if page.end >= high else min(1.0, done / max(1, span.rows))
-            yield Slice(at, page.end, page.batch, share)
+            done = min(span.rows, done + page.rows)
+            yield Slice(at, page.end, page.batch, 1.0 if page.end >= high else done / max(1, span.rows))
             at = page.end
             width = _fitting(width, self._slice_rows / max(1, page.rows))
 
@@ -170,7 +172,7 @@ class ClickHouse:
     def _span(self, since: int, until: int) -> _Span:
         (first,), (last,), (rows,) = self._ask(self._span_sql, since, until, {}).result_columns
         if not rows:
-            return _Span(until + 1, since, 0)
+            return _Span(until + 1, since, 0)  # nothing lies before the end, nothing after the start
         return _Span(int(first), int(last), int(rows))
 
     def _page(self, start: int, end: int) -> _Page:
@@ -196,8 +198,8 @@ def _fitting(width: int, factor: float) -> int:
     return max(NARROWEST_MS, int(width * min(4.0, max(0.25, factor))))
 
 
-def _lost(start: int, end: int, error: Exception, fraction: float) -> Slice:
-    return Slice(start, end, empty_batch(), min(1.0, fraction), (Missing(start, end, "all rows", str(error)),))
+def _lost(start: int, end: int, error: Exception) -> tuple[Missing]:
+    return (Missing(start, end, "all rows", str(error)),)
 
 
 def _told(name: str, error: Exception) -> AirisError:

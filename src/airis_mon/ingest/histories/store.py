@@ -32,8 +32,12 @@ class Store:
 
     The catalogue is another one than the live engine's: series get sids of it when their first sample is read. All
     samples are read whatever `match` says, as the store keeps them by time. A store that is busy is asked again for
-    `patience_s`; the rest of the time is missing then. So are the samples of series whose labels the store has
-    forgotten. While a slice is worked on, the next one is read.
+    `patience_s`; the rest of the time is missing then, and the end of the last slice is where to go on later. So are
+    the samples of series whose labels the store has forgotten. While a slice is worked on, the next one is read.
+
+    >>> from airis_mon.store.backends.clickhouse import ClickHouse
+    >>> Store(Catalogue(), store=ClickHouse(url="chdb:///var/lib/airis"), match=["http_requests_total"]).name
+    'own store'
     """
 
     def __init__(
@@ -76,15 +80,15 @@ class Store:
                 columns = await self._patiently(partial(self._read, at, end))
             except Transient as error:
                 since = low if at is None else at
-                until = max(high, since)
-                yield Slice(since, until, empty_batch(), 1.0, (Missing(since, until, "all series", str(error)),))
+                gone = Missing(since, max(high, since), "all series", str(error))
+                yield Slice(since, since, empty_batch(), _share(low, since, high), (gone,))
                 return
             if columns is None:
                 break
             since = int(columns.t.min()) if at is None else at
             at = int(columns.t.max()) + 1
             batch, missing = await self._patiently(partial(self._batch, columns, since, at))
-            yield Slice(since, at, batch, min(1.0, (at - low) / max(1, high - low)), missing)
+            yield Slice(since, at, batch, _share(low, at, high), missing)
         if at is not None:
             yield Slice(at, at if end is None else max(at, end), empty_batch(), 1.0)
 
@@ -134,3 +138,7 @@ class Store:
         for row in self._store.series_by_fp(new) if new else ():
             self._sids[row.fp] = self.catalogue.intern(row.labels) if self._is_meant(row.labels) else _UNWANTED
         return np.array([self._sids.get(fp, _UNKNOWN) for fp in fps.tolist()], np.int32)
+
+
+def _share(low: int, at: int, high: int) -> float:
+    return min(1.0, (at - low) / max(1, high - low))
