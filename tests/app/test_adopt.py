@@ -55,7 +55,7 @@ def test_what_was_learned_of_the_past_judges_from_now_on(site: Any, running: Run
     site.commit(detection, "load", now, [10.0, 100.0])  # too new to be judged
     assert detection.settle(60)
     assert spikes(site) == []
-    learned = learner(site, detection).learn(now - DAY * STEP, is_saving=False)
+    learned = learner(site, detection).learn(now - DAY * STEP, now, is_saving=False)
     detection.adopt(learned.state, learned.until).result(60)
     site.commit(detection, "load", now + 2 * STEP, wave(2, 600))
     site.commit(detection, "load", now + 602 * STEP, [400.0])
@@ -68,7 +68,7 @@ def test_what_came_while_it_was_learned_is_judged_then_and_told_once(site: Any, 
     assert detection.settle(60)
     now = site.clock.now
     past(site, detection, "load", now - DAY * STEP, wave(0, DAY))
-    learned = learner(site, detection).learn(now - DAY * STEP, is_saving=False)
+    learned = learner(site, detection).learn(now - DAY * STEP, now, is_saving=False)
     site.commit(detection, "load", now, [10.0, 100.0])
     assert detection.settle(60)
     assert spikes(site) == []  # in warm-up
@@ -79,6 +79,21 @@ def test_what_came_while_it_was_learned_is_judged_then_and_told_once(site: Any, 
     assert [a.value for a in site.store.found.values() if a.value > 50] == [100.0]
 
 
+def test_what_was_unusual_while_it_was_learned_is_told_though_live_knew_too_little(site: Any, running: Run) -> None:
+    detection = running(site.detection())
+    assert detection.settle(60)
+    now = site.clock.now
+    past(site, detection, "load", now - DAY * STEP, [*wave(0, DAY - 100), 70.0, *wave(DAY - 99, 99)])
+    site.commit(detection, "load", now, [10.0, 100.0])
+    assert detection.settle(60)
+    assert spikes(site) == []
+    learned = learner(site, detection).learn(now - DAY * STEP, now, is_saving=False)
+    assert learned.anomalies > len(learned.news)
+    detection.adopt(learned.state, learned.until, learned.news).result(60)
+    detection.adopt(learned.state, learned.until, learned.news).result(60)
+    assert spikes(site) == [100.0]
+
+
 def test_what_only_live_knows_stays_known(site: Any, running: Run) -> None:
     detection = running(site.detection())
     assert detection.settle(60)
@@ -86,9 +101,9 @@ def test_what_only_live_knows_stays_known(site: Any, running: Run) -> None:
     past(site, detection, "load", now - 240 * STEP, wave(0, 240))
     site.commit(detection, "other", now, wave(0, 400))
     assert detection.settle(60)
-    learned = learner(site, detection).learn(now - 240 * STEP, is_saving=False)
+    learned = learner(site, detection).learn(now - 240 * STEP, now, is_saving=False)
     site.store.rows = {key: v for key, v in site.store.rows.items() if key[1] > now + 390 * STEP}  # kept no longer
-    again = learner(site, detection).learn(now - 240 * STEP, is_saving=False)
+    again = learner(site, detection).learn(now - 240 * STEP, now, is_saving=False)
     assert again.samples < learned.samples
     detection.adopt(again.state, again.until).result(60)
     site.commit(detection, "other", now + 400 * STEP, [100.0])
@@ -101,7 +116,7 @@ def test_what_was_taken_over_outlives_a_crash(site: Any, running: Run) -> None:
     assert first.settle(60)
     now = site.clock.now
     past(site, first, "load", now - DAY * STEP, wave(0, DAY))
-    learned = learner(site, first).learn(now - DAY * STEP, is_saving=False)
+    learned = learner(site, first).learn(now - DAY * STEP, now, is_saving=False)
     first.adopt(learned.state, learned.until).result(60)  # it dies here
 
     second = running(site.detection())
@@ -114,7 +129,7 @@ def test_series_that_were_evicted_meanwhile_do_not_come_back(site: Any, running:
     detection = site.detection()
     now = site.clock.now
     past(site, detection, "gone", now - 240 * STEP, wave(0, 240))
-    learned = learner(site, detection).learn(now - 240 * STEP, is_saving=False)
+    learned = learner(site, detection).learn(now - 240 * STEP, now, is_saving=False)
     detection.evict(10**15)
     running(detection)
     detection.adopt(learned.state, learned.until).result(60)
@@ -149,7 +164,7 @@ def test_the_learned_state_is_that_of_judging_in_order(site: Any) -> None:
             yield from scan(low, min(low + 500 * STEP, end))
 
     site.store.scan = in_pieces
-    learned = learner(site, detection).learn(now - 2000 * STEP, is_saving=True)
+    learned = learner(site, detection).learn(now - 2000 * STEP, now, is_saving=True)
     assert learned.samples >= 4000
 
     catalogue = Catalogue()
@@ -188,5 +203,5 @@ def test_live_samples_that_wait_go_first(site: Any) -> None:
         asked.append(1)
         return len(asked) < 3
 
-    learner(site, detection, is_busy=is_busy).learn(site.clock.now - 240 * STEP, is_saving=False)
+    learner(site, detection, is_busy=is_busy).learn(site.clock.now - 240 * STEP, site.clock.now, is_saving=False)
     assert len(asked) >= 3

@@ -191,10 +191,13 @@ class Backfill:
             progress.begin = progress.ahead = max(state.goal, progress.since - length)
         before = progress.samples
         missing: list[Missing] = []
-        async with aclosing(state.past.history.slices(progress.ahead, progress.since)) as slices:
-            async for piece in slices:
-                await self._store(piece, state)
-                missing += piece.missing
+        try:
+            async with aclosing(state.past.history.slices(progress.ahead, progress.since)) as slices:
+                async for piece in slices:
+                    await self._store(piece, state)
+                    missing += piece.missing
+        finally:
+            self.parts.spans.save()  # whatever ended it: what is stored need not be fetched again
         self._note(state, missing)
         if progress.ahead < progress.since:
             raise Transient(missing[-1].why if missing else "it answered a part only")
@@ -256,7 +259,7 @@ class Backfill:
         since = [s.progress.since for s in self._states]
         try:
             learned = await self._in_thread(min(since), is_last)
-            await asyncio.wrap_future(self.parts.detection.adopt(learned.state, learned.until))
+            await asyncio.wrap_future(self.parts.detection.adopt(learned.state, learned.until, learned.news))
         except StoreError as error:
             log.warning("backfill.delayed", stage="learning", error=str(error), retry_s=self.parts.retry_s)
             return
@@ -272,7 +275,7 @@ class Backfill:
 
     async def _in_thread(self, since: int, is_last: bool) -> Learned:
         def learn() -> Learned:
-            return self.parts.learner.learn(since, is_saving=is_last)
+            return self.parts.learner.learn(since, self.parts.spans.past_end, is_saving=is_last)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, learn)
 

@@ -71,10 +71,14 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What was learned elsewhere of stored samples up to `until` (ms); done ends when a snapshot holds it."""
+    """What was learned elsewhere of stored samples up to `until` (ms); done ends when a snapshot holds it.
+
+    news: anomalies among them that the live detector should have raised.
+    """
 
     state: Pair
     until: int
+    news: Sequence[Anomaly] = ()
     done: Future[None] = field(default_factory=Future)
 
 
@@ -181,15 +185,16 @@ class Detection:
         with self._wake:
             return self._wake.wait_for(lambda: self._idle, timeout_s)
 
-    def adopt(self, state: Pair, until: int) -> Future[None]:
+    def adopt(self, state: Pair, until: int, news: Sequence[Anomaly] = ()) -> Future[None]:
         """Offers what was learned of the stored samples up to `until` (ms), to be taken over between two batches.
 
+        news are anomalies of the time in which live knew too little; those it has raised itself stay as they are.
         Series that the live detector has known for longer stay as they are, see `united`. What came after `until` is
         judged again from the store; an anomaly that is known already is not raised again. The future ends when a
         snapshot holds what was taken over, or fails: then nothing was taken, or a crash may forget it, and it should
         be offered again.
         """
-        offer = Offer(state, until)
+        offer = Offer(state, until, news)
         with self._wake:
             self._offers.append(offer)
             self._wake.notify_all()
@@ -371,10 +376,19 @@ class Detection:
             return True
         self._exchange(bank, watch)
         self._unsnapped.append(offer)
+        self._unsaved += self._unknown(offer.news)
         if not self._catch_up(offer.until - LATE_MS):
             return False
         self.snapshot()
         return True
+
+    def _unknown(self, anomalies: Sequence[Anomaly]) -> list[Anomaly]:
+        if not anomalies:
+            return []
+        times = [a.t for a in anomalies]
+        stored = self._store.anomalies(None, min(times), max(times), limit=1_000_000)
+        known = {a.id for a in (*stored, *self._unsaved)}
+        return [a for a in anomalies if a.id not in known]
 
     def _exchange(self, bank: Record, watch: Watch) -> None:
         """Puts another bank and watch in the place of the live ones; their slots have other numbers."""

@@ -39,13 +39,17 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What was learned of the samples from `since` to `until` (ms), and the work it took."""
+    """What was learned of the samples from `since` to `until` (ms), and the work it took.
+
+    news: those of its anomalies that are not of the past.
+    """
 
     state: Pair
     since: int
     until: int
     samples: int
     anomalies: int
+    news: tuple[Anomaly, ...]
 
 
 class Learner:
@@ -75,12 +79,13 @@ class Learner:
         """Lets a `learn` under way end with `Stopped` soon."""
         self._stopping.set()
 
-    def learn(self, since: int, *, is_saving: bool) -> Learned:
-        """Learns all samples from `since` (ms) on; with is_saving it stores the anomalies among them.
+    def learn(self, since: int, past_end: int, *, is_saving: bool) -> Learned:
+        """Learns all samples from `since` (ms) on; with is_saving it stores the anomalies of before past_end.
 
         Blocks for a microsecond or two a sample. Raises StoreError, and Stopped after `stop`.
         """
-        pupil = _Pupil(*self._fresh(), self._store, is_saving=is_saving)
+        pupil = _Pupil(*self._fresh(), self._store, past_end if is_saving else since)
+        news: list[Anomaly] = []
         pupil.meet(self._store.load_series(since))
         self.fraction, until = 0.0, since
         for _ in range(MOST_ROUNDS):
@@ -88,13 +93,14 @@ class Learner:
             take_types(pupil.catalogue, self._types().items())
             for columns in self._store.scan(at - 1, until):
                 self._let_pass()
-                pupil.judge(columns)
+                news += [a for a in pupil.judge(columns) if a.t >= past_end]
                 self.fraction = (pupil.last - since) / max(until - since, 1)
             if until - at <= NEAR_MS + OVERLAP_MS:
                 break
             until -= OVERLAP_MS
         pupil.save()
-        return Learned((pupil.bank.state(), pupil.watch.state()), since, until, pupil.samples, pupil.anomalies)
+        state = pupil.bank.state(), pupil.watch.state()
+        return Learned(state, since, until, pupil.samples, pupil.anomalies, tuple(news))
 
     def _let_pass(self) -> None:
         waits = 0
@@ -105,9 +111,9 @@ class Learner:
 
 
 class _Pupil:
-    """A detector that is being taught."""
+    """A detector that is being taught. Anomalies of before `saved_until` (ms) are stored."""
 
-    def __init__(self, catalogue: Catalogue, make: Make, store: SeriesStore, *, is_saving: bool) -> None:
+    def __init__(self, catalogue: Catalogue, make: Make, store: SeriesStore, saved_until: int) -> None:
         self.catalogue = catalogue
         self.bank: Record
         self.watch: Watch
@@ -115,7 +121,7 @@ class _Pupil:
         self.samples = self.anomalies = self.last = 0
         self._sids: dict[int, int] = {}  # by the store's fingerprint
         self._store = store
-        self._is_saving = is_saving
+        self._saved_until = saved_until
         self._unsaved: list[Anomaly] = []
 
     def meet(self, rows: Iterable[SeriesRow]) -> None:
@@ -128,7 +134,7 @@ class _Pupil:
             if int(self.catalogue.fp[sid]) == row.fp:  # else two series would share a fingerprint: 1 in 2^64
                 self._sids[row.fp] = sid
 
-    def judge(self, columns: Columns) -> None:
+    def judge(self, columns: Columns) -> list[Anomaly]:
         """Judges samples that follow the last ones in time."""
         order = np.argsort(columns.t, kind="stable")
         unique, inverse = np.unique(columns.fp, return_inverse=True)
@@ -137,13 +143,15 @@ class _Pupil:
         sid = np.array([self._sids.get(fp, -1) for fp in unique.tolist()], np.int32)[inverse][order]
         known = sid >= 0
         batch = Batch(sid[known], columns.t[order][known], columns.value[order][known])
-        if len(batch):
-            found = judge(batch, self.catalogue, self.bank, self.watch).anomalies
-            self.anomalies += len(found)
-            self._unsaved += found if self._is_saving else []
-            self.samples, self.last = self.samples + len(batch), int(batch.t[-1])
+        if not len(batch):
+            return []
+        found = judge(batch, self.catalogue, self.bank, self.watch).anomalies
+        self.samples, self.last = self.samples + len(batch), int(batch.t[-1])
+        self.anomalies += len(found)
+        self._unsaved += [a for a in found if a.t < self._saved_until]
         if len(self._unsaved) >= ANOMALIES_AT_ONCE:
             self.save()
+        return found
 
     def save(self) -> None:
         """Stores the anomalies found so far."""

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from airis_mon.config.settings import Settings
     from airis_mon.ingest.simulated import Scene
 
-FAULTS_PER_DAY, AMPLITUDE = 180.0, 2.0
-"""One every eight minutes, twice as strong as usual: they last two minutes only, and somebody looks on."""
+FAULTS_PER_DAY, AMPLITUDE = 240.0, 2.0
+"""One every six minutes or so, which leaves it a minute and a half to last; twice as strong as usual, since somebody
+looks on. Users feel about half of them."""
 MOST_DAYS = 14.0
 STEP_MS = 15_000
 LEAD_MS, SEARCH_MS = 100_000, 6 * 3_600_000
