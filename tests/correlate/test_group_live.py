@@ -19,18 +19,28 @@ from airis_mon.correlate.group import Firing, Grouping, Notification, group_of, 
 from airis_mon.series.labels import Labels
 from tools import servers
 
-UNIT_MS = 800
+UNIT_MS = 1000
 """Alerts change at multiples of it; the waits below put every flush in the middle between two of them."""
-LENGTH = 52
-NEAR_MS = 350
+LENGTH = 46
+NEAR_MS = 450
+
+
+def _grouping(*by: str, wait: float, interval: float, repeat: float = 1000) -> Grouping:
+    """In units."""
+    return Grouping(by, round(wait * UNIT_MS), round(interval * UNIT_MS), round(repeat * UNIT_MS))
+
+
 GROUPINGS = (
-    Grouping(("history", "alertname"), wait_ms=1200, interval_ms=1600, repeat_ms=7400),
-    Grouping(("history", "alertname"), wait_ms=1200, interval_ms=3200, repeat_ms=3_600_000),
-    Grouping(("history",), wait_ms=2000, interval_ms=2400, repeat_ms=9000),
-    Grouping(("...",), wait_ms=400, interval_ms=4000, repeat_ms=11_000),
-    Grouping(("history", "nobody_has_it"), wait_ms=2800, interval_ms=5600, repeat_ms=3_600_000),
-    Grouping(("history", "instance"), wait_ms=1200, interval_ms=3200, repeat_ms=5000),
+    _grouping("history", "alertname", wait=1.5, interval=2, repeat=9.25),
+    _grouping("history", "alertname", wait=1.5, interval=4),
+    _grouping("history", wait=2.5, interval=3, repeat=11.25),
+    _grouping("...", wait=0.5, interval=5, repeat=13.75),
+    _grouping("history", "nobody_has_it", wait=3.5, interval=7),
+    _grouping("history", "instance", wait=1.5, interval=4, repeat=6.25),
+    _grouping("history", "alertname", wait=0.5, interval=7),
 )
+SWEPT = len(GROUPINGS) - 1
+"""Its groups are empty from 9.5 units on; one gets an alert before the sweep at 30 s, the other one after it."""
 Event = tuple[int, Labels, bool]  # (unit, alert, whether it begins)
 
 
@@ -109,10 +119,16 @@ def _now() -> int:
 
 def history(index: int, grouping: Grouping) -> list[Event]:
     """Alerts that come and go at whole units: often, or seldom enough for groups to be empty for long."""
+    if index == SWEPT:
+        high, low = (_labels({"alertname": name, "history": str(index)}) for name in ("High", "Low"))
+        both = [(unit, alert, begins) for alert in (high, low) for unit, begins in ((2, True), (4, False))]
+        return sorted([*both, (11, high, True), (33, low, True)])
     for seed in range(1000):
         events = _drawn(index, np.random.default_rng((index, seed)))
         # No answer must hang on what happens at the very moment of a sweep.
-        answers = {str([(n.t, *_content(n)) for n in _expected(events, grouping, off)]) for off in (-400, 0, 400)}
+        answers = {
+            str([(n.t, *_content(n)) for n in _expected(events, grouping, off)]) for off in (-NEAR_MS, 0, NEAR_MS)
+        }
         if len(answers) == 1:
             return events
     raise AssertionError("no history without a doubt was found")
@@ -197,6 +213,7 @@ def test_model_tells_what_alertmanager_tells() -> None:
         end = _now()
     if late > NEAR_MS:
         pytest.skip(f"the machine is too busy to judge times: alerts were posted {late} ms late")
+    assert [n.t // UNIT_MS for n in _expected(histories[SWEPT], GROUPINGS[SWEPT], 0)] == [2, 2, 9, 9, 16, 33]
     for i, grouping in enumerate(GROUPINGS):
         mine = [change for change in posted if dict(change[1])["history"] == str(i)]
         expected = notifications(_firings(mine), grouping, end, swept_from=started)
