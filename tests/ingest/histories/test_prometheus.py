@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from airis_mon.checks.history import examine
 from airis_mon.errors import ConfigError, InputError, Transient
 from airis_mon.ingest.base import Missing, Slice
 from airis_mon.ingest.histories import prometheus
@@ -93,9 +94,9 @@ async def test_every_sample_comes_once_over_several_windows_in_order_of_time():
 
 
 async def test_the_ends_of_the_time_are_kept_to_the_millisecond():
-    fake = FakePrometheus()
-    fake.add("m", grid(START - 2000, START + HOUR, 1000))
-    assert await rows(fake, start=START, end=START + 60_000, slice_samples=10) == fake.rows(START, START + 60_000)
+    fake = FakePrometheus()  # as in Prometheus 2, a range has both its ends
+    fake.add("m", [START - 1, START, START + 59_999, START + 60_000, START + 119_999, START + 120_000])
+    assert await rows(fake, start=START, end=START + 120_000) == fake.rows(START, START + 120_000)
 
 
 async def test_reading_on_from_any_slice_gives_the_same_as_reading_on():
@@ -479,6 +480,11 @@ def test_a_selector_that_is_none_is_refused_at_once():
 
 def test_the_name_holds_no_secret():
     assert Prometheus(Catalogue(), url="https://ann:s3cret@prom.test/x?token=t").name == "https://prom.test/x"
+
+
+async def test_it_passes_the_examination_of_histories():
+    fake = shop(hours=2)
+    await examine(lambda catalogue: history(fake, catalogue, slice_samples=200), start=START, end=START + 2 * HOUR)
 
 
 def test_the_example_in_the_documentation_runs():
