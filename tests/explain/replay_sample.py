@@ -66,7 +66,12 @@ def sample(seed=1, services=12, days=14, findings=57, alerts=143, *, simulated=F
     result["raw"]["notifications"] = sum(d["notifications"] for d in result["perDay"])
     result["ours"]["anomalies"] = sum(d["anomalies"] for d in result["perDay"])
     result["perService"] = _per_service(dice, names, found, fired)
-    listed = found[:200]
+    listed = sorted(sorted(found, key=lambda f: -f["peak"])[:200], key=lambda f: f["start"])
+    places = {f["id"]: i for i, f in enumerate(listed)}
+    for finding in listed:
+        finding["id"] = places[finding["id"]]
+    for alert in fired:
+        alert["findings"] = [places[i] for i in alert["findings"] if i in places]
     highest = sorted(listed, key=lambda f: -f["peak"])[:12]
     result["charts"] = [_chart(dice, f, m["name"], end) for f in highest for m in f["metrics"][:3]]
     result["findings"] = [{k: v for k, v in f.items() if k != "from"} for f in listed]
@@ -142,6 +147,7 @@ def _alerts(dice, names, found, days, count, rename):
                 "start": stamp(begin),
                 "end": stamp(begin + timedelta(minutes=dice.uniform(2, 50))) if dice.random() > 0.02 else None,
                 "findings": ids,
+                "isSeen": bool(ids),
             }
         )
     return sorted(fired, key=lambda a: a["start"])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -70,18 +70,22 @@ class Ours:
         """The findings in order of their start."""
         return sorted(self.findings, key=lambda f: (f.start, f.entity))
 
+    def listed(self) -> list[Finding]:
+        """The findings with the highest peaks, in order of their start."""
+        highest = sorted(self.ordered(), key=lambda f: -f.peak)[:MOST_FINDINGS]
+        return sorted(highest, key=lambda f: (f.start, f.entity))
+
     def highest(self) -> list[tuple[int, Finding]]:
-        """The findings with the highest peaks, and their places among those that are listed."""
-        listed = enumerate(self.ordered()[:MOST_FINDINGS])
-        return sorted(listed, key=lambda f: -f[1].peak)[:DRAWN]
+        """The findings that are drawn, and their places among those that are listed."""
+        return sorted(enumerate(self.listed()), key=lambda f: -f[1].peak)[:DRAWN]
 
 
 def result(run: Run, raw: Raw, ours: Ours) -> dict[str, Any]:
     """The replay as JSON has it, without charts."""
-    findings, seconds = ours.ordered(), max(run.seconds, 1e-9)
+    listed, seconds = ours.listed(), max(run.seconds, 1e-9)
     sent = [n for n in notifications(raw.firings, raw.grouping, run.end) if n.firing]  # all clear wakes nobody
-    listed = findings[:MOST_FINDINGS]
     meetings = _meetings(listed, raw.firings, ours.labels, run.end)
+    seen = set(chain(*_meetings(ours.findings, raw.firings, ours.labels, run.end)))
     return {
         "source": run.source,
         "isSimulated": run.is_simulated,
@@ -104,14 +108,14 @@ def result(run: Run, raw: Raw, ours: Ours) -> dict[str, Any]:
         },
         "ours": {
             "anomalies": ours.anomalies.total(),
-            "findings": len(findings),
+            "findings": len(ours.findings),
             "incidents": None,
             "notBuilt": list(NOT_BUILT),
         },
         "perDay": _per_day(run, raw.firings, [n.t for n in sent], ours),
         "perService": _per_service(raw.firings, ours),
         "findings": [_finding(i, f, [raw.firings[a] for a in meetings[i]]) for i, f in enumerate(listed)],
-        "alerts": _alerts(raw.firings, ours.labels, meetings),
+        "alerts": _alerts(raw.firings, ours.labels, meetings, seen),
         "charts": [],
     }
 
@@ -172,7 +176,7 @@ def _finding(i: int, finding: Finding, meanwhile: Sequence[Firing]) -> dict[str,
 
 
 def _alerts(
-    firings: Sequence[Firing], labels: Sequence[str], meetings: Sequence[Sequence[int]]
+    firings: Sequence[Firing], labels: Sequence[str], meetings: Sequence[Sequence[int]], seen: Container[int]
 ) -> list[dict[str, Any]]:
     met: dict[int, list[int]] = {}
     for finding, alerts in enumerate(meetings):
@@ -186,6 +190,7 @@ def _alerts(
             "start": stamp(alert.start),
             "end": None if alert.end is None else stamp(alert.end),
             "findings": met.get(place, []),
+            "isSeen": place in seen,  # by any finding, also one that is not listed
         }
         for place, alert in enumerate(firings[:MOST_ALERTS])
     ]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airis_mon.errors import ConfigError
 
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         from airis_mon.cli.replay_table import table
 
-        print(table(found, shutil.get_terminal_size().columns))
+        print(table(found, shutil.get_terminal_size().columns, _language(args)))
     return 0
 
 
@@ -201,7 +201,7 @@ def _is_simulated(file: Path) -> bool:
         return False
 
 
-def _write_page(path: Path, found: dict[str, Any], lang: Any) -> None:
+def _write_page(path: Path, found: dict[str, Any], lang: Literal["en", "ko"]) -> None:
     from airis_mon.explain.replay_page import page
 
     try:
@@ -210,6 +210,7 @@ def _write_page(path: Path, found: dict[str, Any], lang: Any) -> None:
         raise ConfigError(f"--html {path}: cannot be written: {error.strerror}") from None
 
 
-def _language(args: argparse.Namespace) -> str:
+def _language(args: argparse.Namespace) -> Literal["en", "ko"]:
     words = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
-    return args.lang or ("ko" if words.startswith("ko") else "en")
+    is_korean = args.lang == "ko" or (args.lang is None and words.startswith("ko"))
+    return "ko" if is_korean else "en"

@@ -57,7 +57,7 @@ def not_built(replayed: Replayed, say: Speaker) -> str | None:
 def cut(replayed: Replayed, say: Speaker) -> Iterator[str]:
     """Lists hold the first of what there was: what comes later looks like silence unless it is said."""
     if replayed.findings and (n := replayed.ours.findings - len(replayed.findings)) > 0:
-        yield say("cut_findings", n, time=clock(replayed.findings[-1].start))
+        yield say("cut_findings", n)
     if replayed.alerts and (n := replayed.raw.alerts - len(replayed.alerts)) > 0:
         yield say("cut_alerts", n, time=clock(replayed.alerts[-1].start))
 

@@ -107,7 +107,10 @@ class Found(Row, frozen=True):
 
 
 class Fired(Row, frozen=True):
-    """An alert of the user's rules; findings: ids of those of the same service at the same time."""
+    """An alert of the user's rules; findings: ids of those of the same service at the same time that are listed.
+
+    is_seen: whether any finding was there, also one that is not listed.
+    """
 
     name: str
     service: str
@@ -115,6 +118,7 @@ class Fired(Row, frozen=True):
     end: Moment | None
     labels: dict[str, str] = {}
     findings: list[int] = []
+    is_seen: bool = False
 
 
 class Chart(Row, frozen=True):
@@ -169,21 +173,12 @@ class Replayed(Row, frozen=True):
     def silent(self) -> list[tuple[int, int]]:
         """[start, end) ms of which no list tells: the history is missing, or a list has ended before."""
         parts = [(ms(m.start), ms(m.end)) for m in self.missing]
-        cut = [*([self.findings[-1].start] if 0 < len(self.findings) < self.ours.findings else [])]
-        cut += [self.alerts[-1].start] if 0 < len(self.alerts) < self.raw.alerts else []
-        return [*parts, *([(ms(min(cut)), ms(self.end))] if cut else [])]
+        cut = [(ms(self.alerts[-1].start), ms(self.end))] if 0 < len(self.alerts) < self.raw.alerts else []
+        return [*parts, *cut]
 
     def is_unseen(self, alert: Fired) -> bool:
-        """Whether no finding accompanied the alert.
-
-        It is not known of one that names no service, nor of one that may have met a finding beyond the list.
-        """
-        if not alert.service or alert.findings:
-            return False
-        if len(self.findings) == self.ours.findings:
-            return True
-        listed_until = self.findings[-1].start if self.findings else self.start
-        return alert.end is not None and alert.end < listed_until
+        """Whether no finding accompanied the alert; it is not known of one that names no service."""
+        return bool(alert.service) and not alert.is_seen
 
     def busiest(self) -> list[Service]:
         """Services, those with most alerts and findings first."""

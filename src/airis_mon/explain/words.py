@@ -54,8 +54,8 @@ ENGLISH = {
     "lane_alert": "alert of your rules",
     "lane_both": "both at once",
     "lane_veil": "not drawn: no history, or the list ends",
-    "cut_findings": "{n} finding later than {time} is counted but not listed or drawn.|"
-    "{n} findings later than {time} are counted but not listed or drawn.",
+    "cut_findings": "{n} finding with a lower peak is counted but not listed or drawn.|"
+    "{n} findings with lower peaks are counted but not listed or drawn.",
     "cut_alerts": "{n} alert later than {time} is counted but not listed or drawn.|"
     "{n} alerts later than {time} are counted but not listed or drawn.",
     "no_lanes": "Nothing was found and nothing fired: there is nothing to draw.",
@@ -188,7 +188,7 @@ KOREAN = {
     "lane_alert": "기존 규칙의 경보",
     "lane_both": "양쪽이 동시에",
     "lane_veil": "그리지 않음: 이력이 없거나 목록이 끝남",
-    "cut_findings": "{time} 이후의 이상 징후 {n}건은 세기만 하고 나열하거나 그리지 않았습니다.",
+    "cut_findings": "최고 점수가 더 낮은 이상 징후 {n}건은 세기만 하고 나열하거나 그리지 않았습니다.",
     "cut_alerts": "{time} 이후의 경보 {n}건은 세기만 하고 나열하거나 그리지 않았습니다.",
     "no_lanes": "이상 징후도 경보도 없어 그릴 것이 없습니다.",
     "lanes_left": "서비스 {n}개는 여기에서 생략했습니다. 아래 표에 있습니다.",
