@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from airis_mon.yardstick.episodes import Truth
-from tests.yardstick.worldbuilder import MINUTE, Line, fault, marked, quiet, world
+from tests.yardstick.worldbuilder import MINUTE, Line, fault, finding, marked, quiet, world
 
 DAY = 1440
 ONSET = DAY + 600
@@ -79,3 +79,16 @@ def test_what_always_alarms_is_found_by_chance_too():
 def test_chance_is_unknown_where_no_quiet_stretch_is_as_long():
     judged, at = truth([("cart", [])], [fault("cart", DAY, 3 * DAY - 70, path=("cart",))])
     assert np.isnan(judged.chance(at)).tolist() == [True]
+
+
+def test_findings_are_held_to_the_same_truth_as_alarms():
+    lines = [Line("cart", quiet()), Line("cart", quiet()), Line("shop", quiet())]
+    raised = [finding("shop", ONSET + 5), finding("cart", ONSET - 200), finding("cart", ONSET + 45), finding("cart", 9)]
+    found, chance, false = Truth(world(lines, [FAULT], raised)).findings()
+    assert found.tolist() == [True]
+    assert 0 <= chance[0] < 0.5
+    days = (2 * DAY - 55) / DAY
+    assert false.ravel().tolist() == pytest.approx([1, 2 * days, 0, days])
+    found, _, false = Truth(world(lines, [FAULT], [finding("cart", ONSET + 36)])).findings()
+    assert found.tolist() == [False]
+    assert false[:, 0].tolist() == [0, 0]

@@ -5,7 +5,7 @@ import pytest
 
 from airis_mon.yardstick import quality
 from airis_mon.yardstick.base import Estimate
-from airis_mon.yardstick.quality import BASELINES, OURS, Matched, Table, claim_name, count, said
+from airis_mon.yardstick.quality import BASELINES, JOINED, OURS, Matched, Table, claim_name, count, said
 from tests.yardstick.worldbuilder import Line, fault, marked, quiet, world
 
 DAY = 1440
@@ -45,7 +45,7 @@ def test_false_episodes_are_counted_for_each_day_a_signal_was_watched():
 
 def test_rows_name_every_arm_at_its_own_line_and_ours_at_the_recall_of_each():
     made = [r.arm for r in table(marked(*ONSETS)).rows()]
-    assert made == [OURS, *BASELINES, *(f"{OURS} at the recall of {name}" for name in BASELINES)]
+    assert made == [OURS, *BASELINES, JOINED, *(f"{OURS} at the recall of {name}" for name in BASELINES)]
 
 
 def test_the_ratio_is_of_false_episodes_and_the_lead_of_recalls():

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from airis_mon.events.finding import Finding
 from airis_mon.simulate.faults import Fault
 from airis_mon.simulate.truth import Indicator, Reached, Verdict
 from airis_mon.yardstick.worlds import Spec, WorldRun, WorldSignal
@@ -22,6 +23,12 @@ def fault(service, onset_min, end_min, *, path=(), is_valid=True, name="f"):
     return Verdict(made, "case", None, felt, tuple(Reached(s, onset) for s in path), is_history)
 
 
+def finding(entity, minute):
+    """A finding that begins so many minutes after the start."""
+    t = START + minute * MINUTE
+    return Finding(entity, t, t + MINUTE, 0.9, t, ())
+
+
 @dataclass
 class Line:
     """One signal: what it tells of, its values and scores by the minute."""
@@ -33,7 +40,7 @@ class Line:
     kind: str = "value"
 
 
-def world(lines, faults=()):
+def world(lines, faults=(), findings=()):
     """A run of three days by the minute, the first of them history."""
     signals, offset, value, score = [], [], [], []
     for i, line in enumerate(lines):
@@ -45,7 +52,7 @@ def world(lines, faults=()):
     first = np.concatenate([[0], np.cumsum([len(v) for v in value])])
     return WorldRun(
         SPEC, None, tuple(signals), first,
-        np.concatenate(offset), np.concatenate(value), np.concatenate(score), tuple(faults), (), (),
+        np.concatenate(offset), np.concatenate(value), np.concatenate(score), tuple(faults), (), tuple(findings),
     )  # fmt: skip
 
 

@@ -48,15 +48,16 @@ class Truth:
 
     def __init__(self, run: WorldRun) -> None:
         self.run = run
-        self._signal = np.repeat(np.arange(len(run.signals)), np.diff(run.first))  # (row,)
+        self._signal = np.repeat(np.arange(len(run.signals), dtype=np.int32), np.diff(run.first))  # (row,)
         self._loud = _joined([(v.fault.onset_ms - BEFORE_MS, v.fault.end_ms + AFTER_MS) for v in run.truth])
         self._of: dict[str, list[int]] = {}
         for i, signal in enumerate(run.signals):
             self._of.setdefault(signal.entity, []).append(i)
         self._is_quiet = self._quiet(run.start_ms + run.offset.astype(np.int64))  # (row,)
-        stretches = [asked(v) for v in run.events]
-        self._faults = [self._ranges(s) for s in stretches]
-        self._elsewhere = [[self._ranges(e) for e in self._moved(s)] for s in stretches]
+        self._asked = [asked(v) for v in run.events]
+        self._moved_to = [self._moved(s) for s in self._asked]
+        self._faults = [self._ranges(s) for s in self._asked]
+        self._elsewhere = [[self._ranges(e) for e in places] for places in self._moved_to]
 
     def days(self) -> Array:
         """(signal,) days of quiet, after the history and with no fault near, that each was watched."""
@@ -85,6 +86,17 @@ class Truth:
         """(signal,) how many episodes there are of the alarms in quiet time."""
         begun = self.episodes(alarms[self._is_quiet[alarms]], gap_ms)
         return np.bincount(self._signal[begun], minlength=len(self.run.signals))
+
+    def findings(self) -> tuple[Mask, Array, Array]:
+        """Of what the engine joined: (event,) found, (event,) by chance, (entity, 2) false ones and days watched."""
+        starts: dict[str, list[int]] = {name: [] for name in self._of if name}
+        for finding in self.run.findings:
+            starts[finding.entity].append(finding.start)
+        found = np.array([_has(starts, s) for s in self._asked], np.bool_)
+        chance = [np.mean([_has(starts, s) for s in places]) if places else np.nan for places in self._moved_to]
+        days = self.days()
+        false = [(self._quiet(np.array(at, np.int64)).sum(), days[self._of[name]].sum()) for name, at in starts.items()]
+        return found, np.array(chance, float), np.array(false, float).reshape(-1, 2)
 
     def _ranges(self, stretch: Stretch) -> Array:
         """(range, 2) the rows [a, b) in which an alarm is asked for."""
@@ -115,6 +127,10 @@ class Truth:
         before = np.cumsum(room) - room
         gap = np.searchsorted(before + room, at, side="right")
         return [Stretch(stretch.entities, int(b), int(b) + length) for b in begins[gap] + at - before[gap]]
+
+
+def _has(starts: dict[str, list[int]], stretch: Stretch) -> bool:
+    return any(stretch.begin <= t <= stretch.end for name in stretch.entities for t in starts.get(name, ()))
 
 
 def _joined(spans: list[tuple[int, int]]) -> Times:

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from airis_mon.events.anomaly import ALARM
-from airis_mon.yardstick.base import Answer, Claim, Estimate, Row, Sums, Tell, Verdict, resampled
+from airis_mon.yardstick.base import Answer, Claim, Estimate, Resampled, Row, Sums, Tell, Verdict, resampled
 from airis_mon.yardstick.baselines import promql_band, static, zscore
 from airis_mon.yardstick.baselines.base import Baseline
 from airis_mon.yardstick.episodes import AFTER_MS, BEFORE_MS, GAP_MS, GRACE_MS, Array, Rows, Truth
 from airis_mon.yardstick.worlds import Spec, WorldRun, described, runs, specs
 
-OURS = "record"
+OURS, JOINED = "record", "findings"
 BASELINES: dict[str, Baseline] = {b.NAME: b for b in (static, zscore, promql_band)}
 BOUND = 0.40
 """60 % fewer false episodes."""
@@ -51,6 +51,7 @@ class Counted:
     false: Array  # (signal, arm) episodes
     other: Array  # (gap, arm) false episodes of the world with other gaps
     days: Array  # (signal,)
+    joined: tuple[Array, Array, Array]  # of findings: see Truth.findings
 
 
 def answer(*, quick: bool, tell: Tell) -> Answer:
@@ -111,8 +112,9 @@ def count(run: WorldRun, lines: Mapping[str, Matched]) -> Counted:
 
     others = np.array([[truth.false_episodes(a, gap).sum() for a in arms.values()] for gap in OTHER_GAPS_MS], float)
     return Counted(
-        tuple(arms), columns(truth.found), columns(truth.chance), columns(truth.false_episodes), others, truth.days()
-    )
+        tuple(arms), columns(truth.found), columns(truth.chance), columns(truth.false_episodes), others, truth.days(),
+        truth.findings(),
+    )  # fmt: skip
 
 
 def _like(name: str) -> str:
@@ -126,20 +128,17 @@ class Table:
         self._names, self._lines = counted[0].names, lines
         self.events = sum(len(c.found) for c in counted)
         self.signals = sum(len(c.days) for c in counted)
-        known = [np.isfinite(c.chance) for c in counted]
-        self._faults = resampled(
-            [
-                np.hstack([c.found, np.nan_to_num(c.chance), k, np.ones((len(k), 1))])
-                for c, k in zip(counted, known, strict=True)
-            ]
-        )
+        self._faults = resampled([_events(c.found, c.chance) for c in counted])
         self._series = resampled([np.column_stack([c.false, c.days]) for c in counted])
+        self._joined_faults = resampled([_events(*(a[:, None] for a in c.joined[:2])) for c in counted])
+        self._joined = resampled([c.joined[2] for c in counted])
         self._other = np.sum([c.other for c in counted], axis=0)  # (gap, arm)
 
     def rows(self) -> list[Row]:
         """Arms at their own lines, then ours at each baseline's recall."""
         words = {OURS: f"our score, line {ALARM}"} | {name: b.WORDS for name, b in BASELINES.items()}
-        return [Row(n, "test", self._own(n), words[n]) for n in words] + [self._beside(n) for n in self._lines]
+        arms = [Row(n, "test", self._own(n), words[n]) for n in words]
+        return [*arms, self._findings(), *(self._beside(n) for n in self._lines)]
 
     def ratio(self, name: str) -> Estimate:
         """False episodes of ours, at the recall of a baseline, for one of its."""
@@ -162,11 +161,11 @@ class Table:
 
     def _own(self, name: str) -> dict[str, Estimate]:
         at, n = self._at(name), len(self._names)
-        return {
-            "recall": self._faults.estimate(_over(at, 3 * n)),
-            "by chance": self._faults.estimate(_over(n + at, 2 * n + at)),
-            "false/series-day": self._series.estimate(_over(at, n)),
-        }
+        return _figures(self._faults, at, n) | {"false/series-day": self._series.estimate(_over(at, n))}
+
+    def _findings(self) -> Row:
+        measures = _figures(self._joined_faults, 0, 1) | {"false/series-day": self._joined.estimate(_over(0, 1))}
+        return Row(JOINED, "test", measures, "ours, all signals of a service or host joined, as it is shown")
 
     def _beside(self, name: str) -> Row:
         at, line = self._at(_like(name)), self._lines[name]
@@ -177,6 +176,18 @@ class Table:
         note = f"line {line.line:g}; recall on train {line.ours:.3f} for {line.theirs:.3f}; ratio {other}"
         measures = self._own(_like(name)) | {"ratio": self.ratio(name), "recall - theirs": self.lead(name)}
         return Row(_like(name), "test", measures, note)
+
+
+def _events(found: Array, chance: Array) -> Array:
+    """(event, 3 arms + 1) found, found by chance, whether that is known, and 1."""
+    return np.hstack([found, np.nan_to_num(chance), np.isfinite(chance), np.ones((len(found), 1))])
+
+
+def _figures(faults: Resampled, at: int, arms: int) -> dict[str, Estimate]:
+    return {
+        "recall": faults.estimate(_over(at, 3 * arms)),
+        "by chance": faults.estimate(_over(arms + at, 2 * arms + at)),
+    }
 
 
 def claim_name(baseline: str) -> str:
