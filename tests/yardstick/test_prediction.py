@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from airis_mon.query.values import Vector
-from airis_mon.simulate.faults import Fault
 from airis_mon.yardstick import prediction
 from airis_mon.yardstick.prediction import (
     KINDS,
@@ -20,6 +19,7 @@ from airis_mon.yardstick.prediction import (
     Case,
     Gauge,
     Judged,
+    Limit,
     Watch,
     chosen_share,
     false_rate,
@@ -27,6 +27,7 @@ from airis_mon.yardstick.prediction import (
     judge,
     judged,
     limits,
+    on_patterns,
     recall,
     warnings,
 )
@@ -44,8 +45,8 @@ def gauge(used: np.ndarray, ahead: np.ndarray | None = None) -> Gauge:
     return Gauge(RESOURCES[0], owners, T, used, used if ahead is None else ahead, np.isfinite(used))
 
 
-def leak(onset: int, full: int) -> Fault:
-    return Fault("f", "memory_leak", "cart", 0, "all", (0,), onset, full - onset, full + HOUR, 1.0)
+def leak(onset: int, full: int) -> Limit:
+    return Limit("memory_leak", onset, full, full + HOUR)
 
 
 def on(start: int, end: int) -> np.ndarray:
@@ -53,7 +54,7 @@ def on(start: int, end: int) -> np.ndarray:
     return ((start <= T) & (end > T)).reshape(1, -1)
 
 
-def only(warns: np.ndarray, fault: Fault | None = None, begin: int = 0) -> Judged:
+def only(warns: np.ndarray, fault: Limit | None = None, begin: int = 0) -> Judged:
     return judge(gauge(np.zeros(STEPS)), warns, [(fault, [0])] if fault else [], begin, END)
 
 
@@ -154,3 +155,10 @@ def test_arms_see_the_limits_of_a_world_coming() -> None:
     assert len(found[STATIC][0].cases) > 3
     assert all(recall(some) > 0.5 for some in found.values())
     assert np.nanmax(leads) <= 20 * HOUR
+
+
+@pytest.mark.slow
+def test_line_through_hours_warns_of_many_patterns_that_are_no_leaks() -> None:
+    found = on_patterns((1,), {STATIC: prediction.SHARE})
+    assert all(recall(some) > 0.9 for some in found.values())
+    assert false_rate(found[LINEAR]) > false_rate(found[MIXIN]) > false_rate(found[STATIC]) > 0
