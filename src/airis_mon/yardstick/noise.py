@@ -22,7 +22,8 @@ from airis_mon.series.steps import Steps
 from airis_mon.simulate.truth import AFTER_MS, verdicts
 from airis_mon.simulate.truth import Verdict as Truth
 from airis_mon.simulate.world import World
-from airis_mon.yardstick.base import NOT_BUILT, Answer, Estimate, Row, Sums, Tell, bootstrap, resampled, untold
+from airis_mon.yardstick.base import NOT_BUILT, Answer, Estimate, Row, Tell, resampled, untold
+from airis_mon.yardstick.redrawn import percentile, ratio
 from airis_mon.yardstick.rulesarm import fired, metrics_read, rule_metrics
 from airis_mon.yardstick.scraped import scraped
 from airis_mon.yardstick.thresholds import SIGNALS, Level, Watched, above, far, lines_of, watched
@@ -34,7 +35,6 @@ DAY_MS, MINUTE_MS = 86_400_000, 60_000
 BY_NAME, BY_SERVICE = Grouping(("alertname",)), Grouping(("service", "host"))
 STATIC, Z_SCORE = "fixed lines", "rolling z-score 2.5"
 RULES, RULES_BY_SERVICE, OURS = "Prometheus rules, by alertname", "Prometheus rules, by service and host", "ours"
-ROUNDS = 1000
 _MESSAGES, _FAULTS, _ALERTS, _DAYS = range(4)
 _NAMES = ("service", "host", "client", "server")
 REMARKS = (
@@ -263,13 +263,13 @@ def figures(pairs: Sequence[Pair]) -> dict[str, Estimate]:
     faults = resampled([_missed(p.faulty) for p in pairs])
     chance = resampled([_missed(p.quiet) for p in pairs])
     return {
-        "messagesPerFault": days.estimate(lambda x: _ratio(x[..., _MESSAGES], x[..., _FAULTS])),
-        "missed": faults.estimate(lambda x: _ratio(x[..., 0], x[..., 1])),
-        "foundByChance": chance.estimate(lambda x: 1 - _ratio(x[..., 0], x[..., 1])),
-        "messagesPerQuietWeek": quiet.estimate(lambda x: 7 * _ratio(x[..., _MESSAGES], x[..., _DAYS])),
+        "messagesPerFault": days.estimate(lambda x: ratio(x[..., _MESSAGES], x[..., _FAULTS])),
+        "missed": faults.estimate(lambda x: ratio(x[..., 0], x[..., 1])),
+        "foundByChance": chance.estimate(lambda x: 1 - ratio(x[..., 0], x[..., 1])),
+        "messagesPerQuietWeek": quiet.estimate(lambda x: 7 * ratio(x[..., _MESSAGES], x[..., _DAYS])),
         "delayMinutesP50": _delay(pairs, 50),
         "delayMinutesP95": _delay(pairs, 95),
-        "compression": days.estimate(lambda x: 1 - _ratio(x[..., _MESSAGES], x[..., _ALERTS])),
+        "compression": days.estimate(lambda x: 1 - ratio(x[..., _MESSAGES], x[..., _ALERTS])),
     }
 
 
@@ -279,19 +279,8 @@ def _missed(tally: Tally) -> Values:
 
 
 def _delay(pairs: Sequence[Pair], percent: float) -> Estimate:
-    """A percentile over the faults that were found; worlds are drawn again as wholes."""
-    found = [[d for d in p.faulty.delays if not np.isnan(d)] for p in pairs]
-
-    def percentile(some: Sequence[Sequence[float]]) -> float:
-        delays = [d for one in some for d in one]
-        return float(np.percentile(delays, percent)) if delays else np.nan
-
-    return replace(bootstrap(found, percentile, rounds=ROUNDS), n=sum(map(len, found)))
-
-
-def _ratio(above_: Sums, below: Sums) -> Sums:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(above_ / below)
+    """Over the faults that were found."""
+    return percentile([[d for d in p.faulty.delays if not np.isnan(d)] for p in pairs], percent)
 
 
 def _words(level: Level) -> str:

@@ -19,8 +19,9 @@ from airis_mon.series.labels import METRIC, Labels, without
 from airis_mon.series.steps import Steps
 from airis_mon.simulate.faults import Fault
 from airis_mon.simulate.world import World
-from airis_mon.yardstick.base import NOT_BUILT, Answer, Estimate, Row, Sums, Tell, bootstrap, resampled, untold
+from airis_mon.yardstick.base import NOT_BUILT, Answer, Estimate, Row, Tell, resampled, untold
 from airis_mon.yardstick.patterns import AFTER_MS, DAYS, METRIC_NAME, OWNER, patterns
+from airis_mon.yardstick.redrawn import percentile, ratio
 from airis_mon.yardstick.rulesarm import metrics_read
 from airis_mon.yardstick.scraped import Scraped, scraped
 from airis_mon.yardstick.worlds import Spec, described, specs
@@ -36,7 +37,6 @@ MIXIN_USED = 0.6
 MOST_FALSE = 0.2
 """Per series-month: what the chosen share may cost on the training worlds."""
 HOUR_MS, DAY_MS, MONTH_DAYS = 3_600_000, 86_400_000, 30.44
-ROUNDS = 1000
 STATIC, CHOSEN = "fixed share 85 %", "fixed share chosen"
 LINEAR, MIXIN, OURS = "predict_linear 6h -> 24h", "predict_linear 6h -> 24h and > 60 % used", "ours"
 REMARKS = (
@@ -347,27 +347,12 @@ def figures(some: Sequence[Judged]) -> dict[str, Estimate]:
     """The measures of one arm on some worlds, with their intervals."""
     cases = resampled([np.array([(c.lead_ms >= LEAST_LEAD_MS, 1) for c in one.cases]) for one in some])
     watches = resampled([np.array([(w.false, w.days) for w in one.watches]) for one in some])
-    return {
-        "recall30min": cases.estimate(lambda x: _ratio(x[..., 0], x[..., -1])),
-        "medianLeadHours": _median_lead(some),
-        "falsePerSeriesMonth": watches.estimate(lambda x: MONTH_DAYS * _ratio(x[..., 0], x[..., -1])),
-    }
-
-
-def _median_lead(some: Sequence[Judged]) -> Estimate:
-    """Over the limits that were warned of in time; worlds are drawn again as wholes."""
     leads = [[c.lead_ms / HOUR_MS for c in one.cases if c.lead_ms >= LEAST_LEAD_MS] for one in some]
-
-    def median(some_: Sequence[Sequence[float]]) -> float:
-        hours = [h for one in some_ for h in one]
-        return float(np.median(hours)) if hours else np.nan
-
-    return replace(bootstrap(leads, median, rounds=ROUNDS), n=sum(map(len, leads)))
-
-
-def _ratio(above_: Sums, below: Sums) -> Sums:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(above_ / below)
+    return {
+        "recall30min": cases.estimate(lambda x: ratio(x[..., 0], x[..., -1])),
+        "medianLeadHours": percentile(leads, 50),
+        "falsePerSeriesMonth": watches.estimate(lambda x: MONTH_DAYS * ratio(x[..., 0], x[..., -1])),
+    }
 
 
 def _brief(some: Sequence[Judged]) -> dict[str, float]:
