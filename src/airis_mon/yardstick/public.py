@@ -6,7 +6,6 @@ Both lie as Parquet and CSV in a folder each, with a README on where they come f
 from __future__ import annotations
 
 import csv
-import os
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -20,7 +19,10 @@ from airis_mon.yardstick.cases import Case, Floats, Signal, Times
 
 Edges = tuple[tuple[str, str], ...]
 Row = dict[str, str]
+BESIDE = Path(__file__).parents[3].parent / "shared" / "data"
+"""Where the public sets lie unless said otherwise: beside the repository."""
 ENVIRONMENT = "AIRIS_BENCH_DATA"
+"""What to set so that the command looks elsewhere."""
 SETS = ("petshop", "nezha")
 SECOND, MINUTE_S = 1000, 60
 DAY = "2022-08-22"
@@ -28,11 +30,6 @@ AFTER_INJECTION_S = 240
 QUIET_AFTER_S = 600
 OFFSET_S = 20
 """Nezha's files were written so long after each minute, give or take a second."""
-
-
-def data_folder() -> Path:
-    """Where the public sets lie: the environment's AIRIS_BENCH_DATA, else `shared/data` beside the repository."""
-    return Path(os.environ.get(ENVIRONMENT, Path(__file__).parents[3].parent / "shared" / "data"))
 
 
 def public_cases(data: Path) -> list[Case]:

@@ -21,7 +21,7 @@ from airis_mon.simulate.world import World
 from airis_mon.yardstick.base import Answer, Claim, Estimate, Row, Tell
 from airis_mon.yardstick.base import Verdict as Says
 from airis_mon.yardstick.cases import CLASS_OF, CLASSES, Case, Moment, world_cases
-from airis_mon.yardstick.public import ENVIRONMENT, KNOWN_FLOORS, SETS, data_folder, floor, public_cases
+from airis_mon.yardstick.public import BESIDE, ENVIRONMENT, KNOWN_FLOORS, SETS, floor, public_cases
 from airis_mon.yardstick.rankers import chance, correlation, monitorrank, nsigma, oracle, pagerank, robust
 from airis_mon.yardstick.ranking import Ranker
 from airis_mon.yardstick.ranks import Outcome, estimates, lead, outcome
@@ -49,13 +49,13 @@ LIFT = 0.15
 """What our own ranker is to have over N-sigma's AC@1."""
 
 
-def answer(*, quick: bool, tell: Tell, data: Path | None = None) -> Answer:
+def answer(*, quick: bool, tell: Tell, data: Path = BESIDE) -> Answer:
     """All rankers on all parts, and whether the world is fair; without the public sets that cannot be judged.
 
-    data: the folder of the public sets, by default that of the environment.
+    data: the folder of the public sets.
     """
-    began, root, asked = time.perf_counter(), data or data_folder(), worlds(quick=quick)
-    said = summed(asked, measured(asked, root, tell), root, quick=quick)
+    began, asked = time.perf_counter(), worlds(quick=quick)
+    said = summed(asked, measured(asked, data, tell), data, quick=quick)
     return replace(said, seconds=round(time.perf_counter() - began, 1))
 
 
