@@ -84,7 +84,7 @@ class FakePrometheus(httpx2.AsyncBaseTransport):
         self.trouble = trouble
         self.most_samples = most_samples
         self.asked: list[Ask] = []
-        self.under_way = self.most_under_way = 0
+        self.under_way = self.most_under_way = self.refused = 0
         self.types: dict[str, str] = {}
 
     def add(self, name: str, t: list[int], value: list[float] | None = None, **labels: str) -> None:
@@ -173,6 +173,7 @@ class FakePrometheus(httpx2.AsyncBaseTransport):
         means = compile_matchers(parse_selector(selector))
         found = [(dict(s), cut(rows)) for s, rows in self.series.items() if means(s)]
         if sum(len(rows) for _, rows in found) > self.most_samples:
+            self.refused += 1
             return bad(422, "execution", "query processing would load too many samples into memory in query execution")
         return good(matrix([(s, rows) for s, rows in found if rows]))
 

@@ -194,8 +194,9 @@ async def test_a_server_that_never_answered_is_given_up_sooner():
     assert clock.t - NOW <= FIRST_PATIENCE_S * 1000
 
 
-async def test_an_answer_that_is_broken_every_time_is_too_much():
-    it = api(*["{"] * 100)
+@pytest.mark.parametrize("answer", ["{", httpx2.ReadError("reset"), httpx2.RemoteProtocolError("peer closed")])
+async def test_an_answer_that_is_broken_every_time_is_too_much(answer: Any):
+    it = api(*[answer] * 100)
     with pytest.raises(TooMuch):
         await it.at("x", NOW)
     assert it.requests == BROKEN_TRIES

@@ -65,7 +65,7 @@ def test_questions_hold_about_as_many_samples_as_may_be_and_so_many_names():
 
 def test_a_few_names_are_told_and_the_rest_counted():
     assert in_words(["b", "a"]) == "a, b"
-    assert in_words(list("edcba")) == "a, b, c and 2 more metrics"
+    assert in_words(list("edcba")) == "a, b, c and 2 more"
 
 
 def test_what_is_missing_one_after_another_or_for_one_reason_is_told_once():

@@ -1,7 +1,7 @@
 """The JSON of Prometheus' query API -> columns: answers of type matrix, without an object per sample.
 
 msgspec splits an answer into series and checks its syntax; a kernel reads the samples of all series in one pass. Lists
-of tuples took 2 to 6 times as long, most with values of full precision (benchmarks/promhistory.py).
+of tuples took 3 to 7 times as long, most with values of full precision (benchmarks/promhistory.py).
 """
 
 from __future__ import annotations

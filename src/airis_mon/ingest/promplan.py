@@ -116,7 +116,7 @@ def in_words(names: Sequence[str]) -> str:
     """Some names, as a person is told of them."""
     shown = ", ".join(sorted(names)[:_SHOWN])
     more = len(names) - _SHOWN
-    return f"{shown} and {more} more metrics" if more > 0 else shown
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def merged(missing: Iterable[Missing]) -> tuple[Missing, ...]:

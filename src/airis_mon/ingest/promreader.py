@@ -41,6 +41,8 @@ FIRST_SHARE = 0.1
 """The first window is so much shorter than it could be: until then the rate of samples is only guessed."""
 STRIKES = 3
 """So many pieces of a metric may fail in a window before the rest of it is left; so many windows in a row at all."""
+RECOVERY = 1.02
+"""Each answer lets the next questions be so much larger again, after one that was too much halved them."""
 COUNTS = 8
 """So many times, spread over the span, series are counted to plan."""
 MOST_DAYS = 32
@@ -238,8 +240,9 @@ class Reader:
     # --- windows ----------------------------------------------------------------------------------------------------
 
     def _span(self) -> int:
-        rate = sum(self._rates.get(n, 0.0) for _, names in self.plan.chosen for n in names)
-        span = self._share * self._slice_samples / max(rate, 1e-9)
+        rates = [self._rates.get(n, 0.0) for _, names in self.plan.chosen for n in names]
+        span = self._share * self._slice_samples / max(sum(rates), 1e-9)
+        span = min(span, self._samples / max([*rates, 1e-9]))  # the metric with most samples fits into one question
         if self._step_ms:
             span = min(span, MOST_POINTS * self._step_ms)
         return int(min(max(span, SHORTEST_MS), LONGEST_MS))
@@ -279,7 +282,7 @@ class Reader:
             answers = [await self._fetch(p, a, b, shortest) for p, a, b in pieces]
             return [r for rows, _ in answers for r in rows], missing + [m for _, every in answers for m in every]
         self._failing_since = None
-        self._samples = min(self._samples * 1.1, self._most_samples)
+        self._samples = min(self._samples * RECOVERY, self._most_samples)
         missing += [Missing(start, end, in_words(part.names), f"the server warns: {w}") for w in matrix.warnings]
         return [await asyncio.to_thread(self._take, matrix, start, end)], missing
 

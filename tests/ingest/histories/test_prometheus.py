@@ -224,6 +224,14 @@ async def test_golden_signals_are_taken_first_and_what_is_left_out_is_named():
     assert it.health()["metrics_left_out"] == ["backups_group"]
 
 
+async def test_where_there_is_room_for_nothing_everything_is_named_as_left_out():
+    slices = await read(it := history(shop(), max_series=2))
+    assert rows_of(slices, it._reader.catalogue) == []
+    assert slices[-1].end == NOW
+    (told,) = missing(slices)
+    assert told.what.endswith(" and 1 more")
+
+
 async def test_series_that_appear_beyond_the_limit_are_left_out_and_told():
     fake = FakePrometheus()
     for i in range(48):  # pods that follow one another: few at once, many in all
@@ -286,12 +294,12 @@ async def test_a_failure_that_passes_loses_nothing(answer: Callable[[], httpx2.R
     assert missing(slices) == []
 
 
-async def test_what_is_too_many_samples_for_the_server_is_asked_for_in_smaller_pieces():
-    fake = shop(most=40)
-    slices = await read(it := history(fake, slice_samples=5000))
+async def test_what_is_too_many_samples_for_the_server_is_asked_for_in_smaller_pieces_from_then_on():
+    fake = shop(most=300)
+    slices = await read(it := history(fake, slice_samples=2500, request_samples=2000))
     assert rows_of(slices, it._reader.catalogue) == fake.rows(START, NOW)
     assert missing(slices) == []
-    assert len(fake.raw) < 6 * len(fake.rows(START, NOW)) / 40  # it does not go on asking too much
+    assert 0 < fake.refused < 8 < len(fake.raw) - fake.refused
 
 
 async def test_a_question_that_gets_no_answer_in_time_is_asked_in_smaller_pieces():
@@ -363,13 +371,13 @@ async def test_a_server_that_goes_away_for_good_leaves_the_rest_missing_and_a_cu
     clock = Quick()
     fake = shop(lambda ask: httpx2.ConnectError("refused") if len(fake.raw) > 5 else None)
     catalogue = Catalogue()
-    slices = await read(history(fake, catalogue, clock=clock))
+    slices = await read(history(fake, catalogue, clock=clock, request_samples=100))
     (told,) = missing(slices)
     assert (told.start, told.end, told.what) == (slices[-1].end, NOW, "everything")
     assert "cannot be reached" in told.why
     assert slices[-1].start == slices[-1].end < NOW
     assert 0 < slices[-1].fraction < 1
-    assert clock.t - NOW < 2 * 300_000  # the requests that waited do not each wait anew
+    assert clock.t - NOW < 400_000  # the requests that waited do not each wait anew
     fake.trouble = None
     rest = await read(history(fake, catalogue), slices[-1].end)
     assert sorted(rows_of(slices, catalogue) + rows_of(rest, catalogue)) == fake.rows(START, NOW)
@@ -385,6 +393,12 @@ async def test_a_server_that_hangs_for_good_is_given_up_too():
 async def test_a_server_that_is_not_there_is_said_so():
     fake = shop(lambda ask: httpx2.ConnectError("refused"))
     with pytest.raises(Transient, match=r"prom\.test.* cannot be reached"):
+        await read(history(fake))
+
+
+async def test_a_server_that_breaks_off_its_first_answers_is_said_to_be_away():
+    fake = shop(lambda ask: httpx2.RemoteProtocolError("server disconnected"))
+    with pytest.raises(Transient, match="server disconnected"):
         await read(history(fake))
 
 

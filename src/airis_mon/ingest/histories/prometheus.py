@@ -34,9 +34,9 @@ class Prometheus:
     one without further samples (VictoriaMetrics answers a marker as a NaN like any other).
 
     At most `concurrency` requests are under way and `requests_per_s` begin; each may take `timeout_s` and answer
-    `max_bytes`, by gzip with `compress`: a quarter of the bytes for five times the server's work. What is too much for
-    the server is asked for in smaller pieces; a piece that fails even so is missing, and the rest goes on. When
-    nothing is answered for `patience_s`, the rest of the time is missing and the slices end: the end of the last
+    `max_bytes`, by gzip with `compress`: a quarter of the bytes for five to seven times the server's work. What is too
+    much for the server is asked for in smaller pieces; a piece that fails even so is missing, and the rest goes on.
+    When nothing is answered for `patience_s`, the rest of the time is missing and the slices end: the end of the last
     slice is where to go on later. While a slice is worked on, the next one is fetched.
 
     >>> Prometheus(Catalogue(), url="http://user:secret@127.0.0.1:9090").name
@@ -135,6 +135,8 @@ class Prometheus:
             first = await self._reader.earliest(start, end)
             return first, () if first is None else await self._reader.discover(first, end, is_past=True)
         except TooMuch as e:
+            if isinstance(e.__cause__, Transient):  # broken answers; to such a small question it is no limit
+                raise Transient(str(e)) from e
             raise InputError(f"{e}; narrow match, ask for less time or raise timeout_s") from e
 
     def health(self) -> dict[str, Any]:
