@@ -39,6 +39,7 @@ def add_parser(commands: Any) -> None:
     source.add_argument("file", nargs="?", type=Path, metavar="FILE", help="CSV (also .gz, .zst) or Parquet")
     source.add_argument("--prometheus", metavar="URL", help="Prometheus, Thanos, Mimir or VictoriaMetrics")
     source.add_argument("--clickhouse", metavar="URL", help="ClickHouse server; needs --query")
+    source.add_argument("--stored", action="store_true", help="what a running airis-mon stores, replayed by it")
     parser.add_argument("--days", type=float, metavar="N", help=f"the last N days of a server (default {DAYS:g})")
     parser.add_argument("--from", dest="start", metavar="TIME", help="RFC 3339, instead of --days")
     parser.add_argument("--to", dest="end", metavar="TIME", help="RFC 3339 (default: now; of a file its end)")
@@ -62,6 +63,8 @@ def add_parser(commands: Any) -> None:
     servers.add_argument("--username", help="of basic authentication")
     servers.add_argument("--password-file", metavar="FILE", help="with that password")
     servers.add_argument("--bearer-token-file", metavar="FILE", help="with the token of the Authorization header")
+    ours = parser.add_argument_group("of what is stored")
+    ours.add_argument("--server", metavar="URL", help="the airis-mon that is asked (default: that of this machine)")
     tables = parser.add_argument_group("of a ClickHouse")
     tables.add_argument("--query", metavar="SQL", help="table or SELECT with the samples")
     tables.add_argument("--metric", help="name of the series; without it the query yields a column named metric")
@@ -76,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
     keep_kernels(user_cache())  # before the first kernel is imported
     from airis_mon.cli.progress import Progress
+    from airis_mon.cli.replay_stored import stored
     from airis_mon.cli.table import as_json
     from airis_mon.config.settings import load
 
@@ -83,7 +87,9 @@ def run(args: argparse.Namespace) -> int:
     settings = load(args.config, os.environ, {}).settings
     label = args.file.name if args.file else "history"
     with Progress(f"replay {label}", sys.stderr) as bar:
-        found = asyncio.run(_replayed(args, settings, bar.update))
+        found = (
+            stored(args, settings, bar.update) if args.stored else asyncio.run(_replayed(args, settings, bar.update))
+        )
     if args.html:
         _write_page(args.html, found, _language(args))
     if args.json:
@@ -96,9 +102,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    given = [name for name in ("file", "prometheus", "clickhouse") if getattr(args, name) is not None]
+    given = [name for name in ("file", "prometheus", "clickhouse", "stored") if getattr(args, name)]
     if len(given) != 1:
-        raise ConfigError("name one past to replay: a FILE, --prometheus URL or --clickhouse URL")
+        raise ConfigError("name one past to replay: a FILE, --prometheus URL, --clickhouse URL or --stored")
+    if args.server and not args.stored:
+        raise ConfigError("--server replays what that server stores; say so with --stored")
     if args.clickhouse and not args.query:
         raise ConfigError("--clickhouse needs --query: a table or SELECT with the samples")
     if args.file and args.days is not None:
