@@ -40,7 +40,7 @@ _NAMES = ("service", "host", "client", "server")
 REMARKS = (
     "All arms are grouped as Alertmanager 0.25 does: wait 30 s, interval 5 min, repeat 4 h, by alertname unless said.",
     "Alertmanager has no virtual time, so weeks cannot be played to it: its grouping is a model, held to it by tests.",
-    "A message counts when an alert fires in it; one that only tells of ends does not.",
+    "A message counts when an alert fires in it, whatever it tells of; one that only tells of ends does not.",
     "Delays count from when users first felt the fault; what was told before counts as 0 minutes.",
     "Compression is 1 - messages / alerts; alerts are stretches of firing, each label set by itself, of the same arm.",
     "Found by chance: the same faults' times and places held against the messages of the same world without faults.",
