@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,16 @@ def test_a_quick_look_never_judges_the_world(tmp_path: Path) -> None:
         said = rca.summed(rca.worlds(quick=True), found, tmp_path, quick=True)
         assert said.claims[0].verdict == "INCONCLUSIVE"
         assert said.claims[0].why.startswith("quick")
+
+
+def test_a_known_floor_counts_every_case_the_same_and_stands_beside_what_is_known() -> None:
+    one, many = some("petshop", FLAT | {"mean |z|": 0.8}, n=2), some("petshop", FLAT | {"mean |z|": 0.2}, n=6)
+    found = one + [replace(o, group="other") for o in many]
+    (floor,) = (r for r in rca.rows(found) if (r.arm, r.part) == ("mean |z|", "petshop"))
+    assert floor.estimates["AC@1"].value == pytest.approx((2 * 0.8 + 6 * 0.2) / 8)
+    assert "0.32" in floor.note
+    (plain,) = (r for r in rca.rows(found) if (r.arm, r.part) == ("N-sigma", "petshop"))
+    assert plain.note == ""
 
 
 @pytest.mark.slow
