@@ -40,6 +40,8 @@ _HEALTH = {
     "notBuilt": ["ollama", "gemini", "knowledgeCollector", "mlops"],
     "catchingUp": False,
     "degraded": [],
+    "backfill": None,
+    "demo": False,
 }
 _STATUS = {
     "initialized": True,
@@ -47,6 +49,8 @@ _STATUS = {
     "services": _SERVICES,
     "systemMetrics": {"cpu": 12.5, "memory": 43.1, "disk": 61.0, "network": 0.4, "timestamp": _NOW},
     "timestamp": _NOW,
+    "backfill": None,
+    "demo": False,
 }
 _OK = {"status": "ok"}
 

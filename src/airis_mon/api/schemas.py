@@ -80,6 +80,38 @@ class Recovery(Out):
     fallback_cache_size: Count
 
 
+class Lacking(Out):
+    """A part of a source's past that could not be had."""
+
+    start: Timestamp
+    end: Timestamp
+    what: str
+    why: str
+
+
+class PastSource(Out):
+    """How far the past of one source is: what was fetched of it, and since when the detector knows it."""
+
+    source: str
+    start: Timestamp
+    end: Timestamp
+    fetched: Annotated[float, Meta(ge=0, le=1)]
+    learned_from: Annotated[Timestamp | None, Meta(description="null while nothing is learned")]
+    samples: Count
+    refused: Count
+    seconds: float
+    missing: list[Lacking]
+    fault: Annotated[str, Meta(description="Why it does not go on at present; empty when it does")]
+
+
+class Backfilled(Out):
+    """Learning from the past in the background."""
+
+    stage: Literal["waiting", "fetching", "learning", "done"]
+    learning: Annotated[float | None, Meta(description="How much of the learning is done, 0..1")]
+    sources: list[PastSource]
+
+
 class Health(Out):
     """How the server is."""
 
@@ -95,8 +127,10 @@ class Health(Out):
     not_built: Annotated[list[str], Meta(description="Services that this version does not have")] = []
     catching_up: Annotated[bool, Meta(description="Samples stored before the start are still being judged")] = False
     degraded: Annotated[
-        list[str], Meta(description="Sources, `writeback`, `rules`, `jobs`: what fails at present")
+        list[str], Meta(description="Sources, `writeback`, `rules`, `jobs`, `backfill`: what fails at present")
     ] = []
+    backfill: Annotated[Backfilled | None, Meta(description="null without a source that has a past")] = None
+    demo: Annotated[bool, Meta(description="All that is watched is simulated")] = False
 
 
 class SystemMetrics(Out):
@@ -117,6 +151,8 @@ class Status(Out):
     services: Services
     system_metrics: SystemMetrics
     timestamp: Timestamp
+    backfill: Annotated[Backfilled | None, Meta(description="null without a source that has a past")] = None
+    demo: Annotated[bool, Meta(description="All that is watched is simulated")] = False
 
 
 class Probe(Out):
