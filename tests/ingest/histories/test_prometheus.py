@@ -242,6 +242,13 @@ async def test_series_that_appear_beyond_the_limit_are_left_out_and_told():
     assert sum(int(m.what.split()[0]) for m in told) == it.health()["series_left_out"] == 38
 
 
+async def test_alerts_that_fire_later_need_no_room():
+    fake = FakePrometheus()
+    fake.add("up", grid(START, NOW, MINUTE))
+    fake.add("ALERTS", grid(NOW - HOUR, NOW, MINUTE), alertname="Down", alertstate="firing")
+    assert await rows(fake, max_series=1, slice_samples=100) == fake.rows(START, NOW)
+
+
 async def test_two_answers_about_one_series_are_one_series():
     """As of servers that answer for replicas: repeated, out of order, with other values."""
     fake = FakePrometheus()
