@@ -35,3 +35,11 @@ def test_an_address_that_others_reach_demands_a_key(tmp_path: Path) -> None:
 def test_addresses_are_written_so_that_they_can_be_opened() -> None:
     assert address("127.0.0.1", 8765) == "http://127.0.0.1:8765"
     assert address("::1", 8765) == "http://[::1]:8765"
+
+
+@pytest.mark.slow
+def test_an_address_of_a_prometheus_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
+    ended = serve(tmp_path, "--port", "0", "--prometheus", "prometheus:9090")
+    assert ended.returncode == 2
+    assert "ingest.prometheus" in ended.stderr
+    assert "http:// or https://" in ended.stderr

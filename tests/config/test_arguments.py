@@ -9,10 +9,20 @@ import msgspec
 import pytest
 
 from airis_mon.act.writeback import RemoteWriter
-from airis_mon.config.sections import ClickhouseSource, Host, Limits, Scrape, Section, Store, Writeback
+from airis_mon.config.sections import (
+    ClickhouseSource,
+    Host,
+    Limits,
+    PrometheusSource,
+    Scrape,
+    Section,
+    Store,
+    Writeback,
+)
 from airis_mon.ingest.collectors.clickhouse import ClickHouse as ClickHouseCollector
 from airis_mon.ingest.collectors.host import Host as HostCollector
 from airis_mon.ingest.collectors.prometheus import Prometheus
+from airis_mon.ingest.collectors.prometheus_query import PrometheusQuery
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.store.backends.clickhouse import ClickHouse as ClickHouseStore
 
@@ -20,6 +30,7 @@ ELSEWHERE = {
     Host: {"enabled"},
     Store: {"commit_interval_ms", "commit_rows", "queue_rows"},
     Limits: {"max_future_s"},
+    PrometheusSource: {"backfill_days"},
 }
 
 
@@ -29,6 +40,7 @@ ELSEWHERE = {
         (Scrape, Prometheus),
         (Host, HostCollector),
         (ClickhouseSource, ClickHouseCollector),
+        (PrometheusSource, PrometheusQuery),
         (Writeback, RemoteWriter),
         (Store, ClickHouseStore),
         (Limits, Catalogue),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airis_mon.app.backfill import DAY_MS, Backfill, Parts, Past
 from airis_mon.app.detection import Make
@@ -15,10 +16,12 @@ from airis_mon.app.replaywiring import history_of
 from airis_mon.app.spans import Spans
 from airis_mon.app.wiring import catalogue_of, detectors_of, prometheus_named
 from airis_mon.config.settings import Settings
-from airis_mon.ingest.simulated import Scene
 from airis_mon.plugins import find
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.store.commit import GroupCommit
+
+if TYPE_CHECKING:
+    from airis_mon.ingest.simulated import Scene
 
 BUSY_ROWS, BUSY_QUEUE = 20_000, 200_000
 """Live samples that wait for a commit, or for the detector: beyond that the past waits."""
