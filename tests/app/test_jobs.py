@@ -136,17 +136,19 @@ async def test_how_far_a_job_is_is_known_here_at_once_and_elsewhere_with_the_nex
     job, work = await records.enqueue("a"), Work()
     runner = start(a=work)
     await until(lambda: work.reports)
-    running = runner.running(job.id)
-    assert running is not None
-    assert (running.report.fraction, running.report.note, running.started_ms) == (0.25, "a quarter", time.now)
-    assert (await records.job(job.id)).progress == 0.0
+    report = runner.report(job.id)
+    assert report is not None
+    assert (report.fraction, report.note) == (0.25, "a quarter")
+    begun = await records.job(job.id)
+    assert (begun.progress, begun.note, begun.started_ms) == (0.0, "", time.now)
     await until(lambda: time.sleepers)
     time.pass_(BEAT_S)
     await seen(records, job, lambda found: found.progress == 0.25)
-    assert (await records.job(job.id)).lease_until_ms == time.now + LEASE_S * 1000
+    told = await records.job(job.id)
+    assert (told.note, told.lease_until_ms) == ("a quarter", time.now + LEASE_S * 1000)
     work.may_end.set()
     await ended(records, job)
-    await until(lambda: runner.running(job.id) is None)
+    await until(lambda: runner.report(job.id) is None)
 
 
 @pytest.mark.parametrize(("said", "kept"), [(-1.0, 0.0), (0.5, 0.5), (7.0, 1.0)])
@@ -267,7 +269,7 @@ async def test_a_job_called_off_in_this_process_hears_of_it_at_once(records: Sql
     await until(lambda: work.reports)
     await records.cancel(job.id)
     runner.call_off(job.id)
-    await until(lambda: runner.running(job.id) is None)
+    await until(lambda: runner.report(job.id) is None)
     assert (await records.job(job.id)).state is JobState.CANCELLED
 
 
@@ -302,6 +304,18 @@ async def test_a_stopped_runner_gives_its_job_back_and_another_does_it_anew(reco
     assert (await ended(records, job)).state is JobState.DONE
 
 
+async def test_however_often_a_server_stops_its_job_loses_no_attempt(records: Sql, start: Start):
+    job = await records.enqueue("a", max_attempts=1)
+    for n in range(1, 4):
+        work = Work()
+        runner = start(a=work)
+        await until(lambda work=work: work.jobs)
+        assert work.jobs[0].attempt == n
+        await runner.stop()
+    start(a=count)
+    assert (await ended(records, job)).state is JobState.DONE
+
+
 async def test_work_that_ends_while_the_runner_stops_is_not_lost(records: Sql, start: Start):
     async def last_breath(job: Job, report: Report) -> dict[str, Any]:
         await asyncio.to_thread(report.cancelled.wait, 10)
@@ -309,7 +323,7 @@ async def test_work_that_ends_while_the_runner_stops_is_not_lost(records: Sql, s
 
     job = await records.enqueue("a")
     runner = start(a=last_breath)
-    await until(lambda: runner.running(job.id))
+    await until(lambda: runner.report(job.id))
     await runner.stop()
     assert (await records.job(job.id)).result == {"all": True}
 
@@ -336,7 +350,7 @@ async def test_who_lost_a_job_while_it_slept_cannot_change_it(records: Sql, star
     start(a=awake)
     await until(lambda: awake.jobs)
     asleep.may_end.set()
-    await until(lambda: first.running(job.id) is None)
+    await until(lambda: first.report(job.id) is None)
     taken = await records.job(job.id)
     assert (taken.state, taken.attempt, taken.result) == (JobState.RUNNING, 2, None)
     awake.may_end.set()

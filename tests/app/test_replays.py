@@ -75,7 +75,9 @@ async def test_a_replay_is_queued_runs_and_keeps_its_result(site: Site):
     site.work.may_end.set()
     await ended(site.records, await site.records.job(queued.id))
     done = await site.replays.one(queued.id)
-    assert (done.state, done.progress, done.ended_ms, done.result) == ("done", 1.0, T, {"days": 3.0})
+    assert (done.state, done.progress, done.started_ms, done.ended_ms) == ("done", 1.0, T, T)
+    assert (done.note, done.result) == ("", {"days": 3.0})
+    assert [r.result for r in await site.replays.latest(1)] == [None]
 
 
 async def test_a_new_replay_begins_at_once(site: Site):
@@ -137,7 +139,7 @@ async def test_a_waiting_and_a_running_replay_can_be_cancelled_and_an_ended_one_
     await until(lambda: site.work.asked)
     assert (await site.replays.cancel(waiting.id)).state is JobState.CANCELLED
     assert (await site.replays.cancel(running.id)).state is JobState.CANCELLED
-    await until(lambda: site.runner.running(running.id) is None)  # without a heartbeat: no time has passed
+    await until(lambda: site.runner.report(running.id) is None)  # without a heartbeat: no time has passed
     with pytest.raises(Conflict, match="cancelled already"):
         await site.replays.cancel(running.id)
     assert len(site.work.asked) == 1

@@ -216,6 +216,50 @@ async def test_a_failure_may_say_when_to_come_back_or_never(records: Sql, clock:
     assert await records.fail(two, "never", retry=False) is JobState.FAILED
 
 
+async def test_a_job_that_is_given_back_has_lost_no_attempt_and_its_giver_no_say(records: Sql, clock: Clock):
+    await records.enqueue("a", max_attempts=1)
+    for n in range(1, 4):
+        [job] = await records.claim("me", MINUTE)
+        assert job.attempt == n
+        await records.give_back(job)
+        assert (await records.job(job.id)).state is JobState.QUEUED
+        with pytest.raises(Conflict):
+            await records.finish(job)
+        with pytest.raises(Conflict):
+            await records.give_back(job)
+    [job] = await records.claim("me", MINUTE)
+    assert await records.fail(job, "boom") is JobState.FAILED
+
+
+async def test_what_a_job_is_at_and_since_when_is_known_while_and_after_it_runs(records: Sql, clock: Clock):
+    queued = await records.enqueue("a")
+    assert (queued.note, queued.started_ms) == ("", None)
+    clock.now += 10
+    [job] = await records.claim("me", MINUTE)
+    await records.heartbeat(job, MINUTE, 0.5, "half of it")
+    clock.now += 10
+    running = await records.job(job.id)
+    assert (running.note, running.started_ms) == ("half of it", clock.now - 10)
+    await records.finish(job, {"n": 1})
+    done = await records.job(job.id)
+    assert (done.note, done.started_ms, done.updated_ms) == ("", clock.now - 10, clock.now)
+    assert [j.result for j in await records.jobs()] == [{"n": 1}]
+    assert [j.result for j in await records.jobs(with_results=False)] == [None]
+
+
+async def test_jobs_of_the_first_schema_are_kept_by_the_next(url: str, clock: Clock):
+    sql = Sql(url, clock)
+    await sql.migrate()
+    job = await sql.enqueue("a")
+    async with sql._engine.begin() as c:
+        for change in ("drop column note", "drop column started_ms"):
+            await c.execute(sa.text(f"alter table job {change}"))
+        await c.execute(sa.text("update alembic_version set version_num = '0001'"))
+    await sql.migrate()
+    assert await sql.job(job.id) == job
+    await sql.close()
+
+
 async def test_the_job_of_a_silent_holder_is_taken_over_and_the_first_is_fenced_off(records: Sql, clock: Clock):
     await records.enqueue("a", max_attempts=2)
     [lost] = await records.claim("me", MINUTE)

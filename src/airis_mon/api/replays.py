@@ -56,7 +56,7 @@ class ReplayOut(Out):
     note: Annotated[str, Meta(description="What it is at, while it runs")]
     request: ReplayAsked
     created_at: Timestamp
-    started_at: Annotated[Timestamp | None, Meta(description="Known while it runs")]
+    started_at: Annotated[Timestamp | None, Meta(description="When its last attempt began")]
     ended_at: Timestamp | None
     error: Annotated[str | None, Meta(description="Why it failed, or why it is tried again")]
     result: Annotated[
@@ -156,12 +156,12 @@ _ONE: dict[str, Any] = {
         "rules": "server",
     },
     "createdAt": _NOW,
-    "startedAt": None,
+    "startedAt": _NOW,
     "endedAt": "2026-03-01T12:01:01.200Z",
     "error": None,
 }
 _RESULT = {"source": "store", "days": 14.0, "raw": {"notifications": 60}, "ours": {"findings": 57}}
-_QUEUED = {**_ONE, "state": "queued", "progress": 0.0, "endedAt": None}
+_QUEUED = {**_ONE, "state": "queued", "progress": 0.0, "startedAt": None, "endedAt": None}
 LANG = choice("lang", "In which language; en without it.", ("en", "ko"))
 LIMIT = whole("limit", "So many at most.", 20, 50, "the latest ones come first")
 

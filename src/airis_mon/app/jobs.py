@@ -65,15 +65,6 @@ AirisError ends the job in its words: Transient and StoreBusy are tried again, a
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A job under way in this process, since `started_ms`."""
-
-    job: Job
-    report: Report
-    started_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Done:
     result: Json
 
@@ -83,6 +74,13 @@ class _Failed:
     why: str
     retry: bool = False
     retry_after_ms: int | None = None
+
+
+class _GivenBack:
+    """The server stops: the job goes back into the queue and the attempt does not count."""
+
+
+_Outcome = _Done | _Failed | _GivenBack
 
 
 class JobRunner:
@@ -111,7 +109,7 @@ class JobRunner:
         self._lease_ms, self._beat_s, self._look_s, self._grace_s = round(lease_s * 1000), beat_s, look_s, grace_s
         self._holder = uuid.uuid4().hex
         self._pokes = {kind: asyncio.Event() for kind in self._handlers}
-        self._running: dict[str, Running] = {}  # by the job's id
+        self._running: dict[str, Report] = {}  # by the job's id
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._fault = ""
@@ -125,8 +123,8 @@ class JobRunner:
     async def stop(self) -> None:
         """Calls off what runs and gives it back, for the next start or another server to do."""
         self._stopping.set()
-        for running in self._running.values():
-            running.report.cancelled.set()
+        for report in self._running.values():
+            report.cancelled.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=3 * self._grace_s)
         for task in self._tasks:
@@ -140,11 +138,11 @@ class JobRunner:
 
     def call_off(self, job_id: str) -> None:
         """Tells a job that was cancelled at once, if it runs here; elsewhere its next heartbeat does."""
-        if running := self._running.get(job_id):
-            running.report.cancelled.set()
+        if report := self._running.get(job_id):
+            report.cancelled.set()
 
-    def running(self, job_id: str) -> Running | None:
-        """The job as it is at this moment, if it runs here."""
+    def report(self, job_id: str) -> Report | None:
+        """How far the job is at this moment, if it runs here."""
         return self._running.get(job_id)
 
     def degraded(self) -> list[str]:
@@ -194,7 +192,7 @@ class JobRunner:
 
     async def _run(self, jobs: Jobs, job: Job) -> None:
         began, report = self._clock(), Report()
-        self._running[job.id] = Running(job, report, began)
+        self._running[job.id] = report
         work = asyncio.create_task(self._work(job, report), name=f"job {job.id}")
         beat = asyncio.create_task(self._beat(jobs, job, report), name=f"heartbeat {job.id}")
         stopping = asyncio.create_task(self._stopping.wait())
@@ -230,7 +228,7 @@ class JobRunner:
         while True:
             await self._sleep(self._beat_s)
             try:
-                await jobs.heartbeat(job, self._lease_ms, report.fraction)
+                await jobs.heartbeat(job, self._lease_ms, report.fraction, report.note)
             except Conflict:
                 return
             except Exception as error:  # noqa: BLE001 boundary: supervision; the next beat tries again
@@ -246,22 +244,25 @@ class JobRunner:
             work.cancel()
             await asyncio.wait({work}, timeout=self._grace_s)
 
-    def _outcome(self, work: asyncio.Task[_Done | _Failed], report: Report) -> _Done | _Failed | None:
+    def _outcome(self, work: asyncio.Task[_Done | _Failed], report: Report) -> _Outcome | None:
         """What is to be written of an attempt; None when it was cancelled or lost."""
         is_told = work.done() and not work.cancelled()
         if is_told and (isinstance(work.result(), _Done) or not report.cancelled.is_set()):
             return work.result()
         if self._stopping.is_set():
-            return _Failed("the server stopped before the job was done", retry=True, retry_after_ms=0)
+            return _GivenBack()
         return None if report.cancelled.is_set() else _Failed(UNFORESEEN)
 
-    async def _settle(self, jobs: Jobs, job: Job, outcome: _Done | _Failed | None) -> str:
+    async def _settle(self, jobs: Jobs, job: Job, outcome: _Outcome | None) -> str:
         """Writes what became of an attempt; answers it in a word. Raises StoreError when that cannot be written."""
         while outcome is not None:
             try:
                 if isinstance(outcome, _Done):
                     await jobs.finish(job, outcome.result)
                     return JobState.DONE
+                if isinstance(outcome, _GivenBack):
+                    await jobs.give_back(job)
+                    return JobState.QUEUED
                 return await jobs.fail(job, outcome.why, retry=outcome.retry, retry_after_ms=outcome.retry_after_ms)
             except Conflict:
                 break

@@ -57,7 +57,7 @@ class Request:
 class Replay:
     """A replay as it stands. Times are ms UTC.
 
-    asked: what `Run` is given, without the text of rules. started_ms and note are known while it runs in this process.
+    asked: what `Run` is given, without the text of rules. started_ms: when its last attempt began.
     """
 
     id: str
@@ -110,8 +110,9 @@ class Replays:
         return self._shown(await self._job(replay_id))
 
     async def latest(self, limit: int) -> list[Replay]:
-        """Replays, newest first."""
-        return [self._shown(job) for job in await (await self._records()).jobs(kind=KIND, limit=limit)]
+        """Replays without their results, newest first."""
+        records = await self._records()
+        return [self._shown(job) for job in await records.jobs(kind=KIND, limit=limit, with_results=False)]
 
     async def cancel(self, replay_id: str) -> Replay:
         """Ends a replay that waits or runs. Raises NotFound, or Conflict when it has ended."""
@@ -131,16 +132,16 @@ class Replays:
         return job
 
     def _shown(self, job: Job) -> Replay:
-        running = self._runner.running(job.id) if job.state is JobState.RUNNING else None
+        report = self._runner.report(job.id) if job.state is JobState.RUNNING else None
         asked = window_of(job)
         return Replay(
             id=job.id,
             state=job.state,
-            progress=running.report.fraction if running else job.progress,
-            note=running.report.note if running else "",
+            progress=report.fraction if report else job.progress,
+            note=report.note if report else job.note,
             asked={name: value for name, value in asked.items() if name != "rulesText"},
             created_ms=job.created_ms,
-            started_ms=running.started_ms if running else None,
+            started_ms=job.started_ms,
             ended_ms=job.updated_ms if job.state in FINAL else None,
             error=job.error,
             result=job.result,

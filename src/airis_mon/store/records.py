@@ -30,7 +30,8 @@ FINAL = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 class Job:
     """One long-running task. Times are ms UTC; progress is 0..1.
 
-    `holder` and `attempt` together fence it: who lost the job to a later attempt can no longer change it.
+    `holder` and `attempt` together fence it: who lost the job to a later attempt can no longer change it. note: what
+    its holder said last; started_ms: when the last attempt began.
     """
 
     id: str
@@ -48,6 +49,8 @@ class Job:
     error: str | None
     created_ms: int
     updated_ms: int
+    note: str = ""
+    started_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,8 @@ class Jobs(Protocol):
     async def claim(self, holder: str, lease_ms: int, *, kinds: Sequence[str] = (), limit: int = 1) -> list[Job]:
         """Jobs that are due, or whose holder went silent, now running here; of no kinds given, any kind."""
 
-    async def heartbeat(self, job: Job, lease_ms: int, progress: float | None = None) -> None:
-        """Holds a claimed job for another `lease_ms`, and says how far it is."""
+    async def heartbeat(self, job: Job, lease_ms: int, progress: float | None = None, note: str = "") -> None:
+        """Holds a claimed job for another `lease_ms`, and says how far it is and what it is at."""
 
     async def finish(self, job: Job, result: Json | None = None) -> None:
         """Ends a claimed job well."""
@@ -117,13 +120,18 @@ class Jobs(Protocol):
     async def fail(self, job: Job, error: str, *, retry: bool = True, retry_after_ms: int | None = None) -> JobState:
         """Ends an attempt badly: queued again with growing distance, or failed when attempts are used up."""
 
+    async def give_back(self, job: Job) -> None:
+        """Puts a claimed job back into the queue as if it had not been claimed: the attempt does not count."""
+
     async def cancel(self, job_id: str) -> None:
         """Ends a job that is not final. Raises NotFound, or Conflict when it is final."""
 
     async def job(self, job_id: str) -> Job:
         """One job. Raises NotFound."""
 
-    async def jobs(self, *, kind: str | None = None, state: JobState | None = None, limit: int = 100) -> list[Job]:
+    async def jobs(
+        self, *, kind: str | None = None, state: JobState | None = None, limit: int = 100, with_results: bool = True
+    ) -> list[Job]:
         """Jobs, newest first."""
 
     async def forget_jobs(self, before_ms: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration. Kept here so that a start with a current schema need not import alembic (1.2 s)."""
 
 METADATA = sa.MetaData(
@@ -35,6 +35,8 @@ JOB = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("started_ms", sa.BigInteger),
     sa.Index(None, "state", "run_at_ms"),
     sa.Index(None, "kind", "created_ms"),
 )

@@ -177,6 +177,8 @@ class Sql:
             attempt=JOB.c.attempt + 1,
             lease_until_ms=now + lease_ms,
             progress=0.0,
+            note="",
+            started_ms=now,
             updated_ms=now,
         )
         async with self._transaction() as c:
@@ -184,16 +186,19 @@ class Sql:
             rows = (await c.execute(take)).mappings().all()
         return sorted(map(_job, rows), key=lambda j: (j.run_at_ms, j.created_ms))
 
-    async def heartbeat(self, job: Job, lease_ms: int, progress: float | None = None) -> None:
-        """Holds a claimed job for another `lease_ms`, and says how far it is. Raises Conflict when it was lost."""
-        values: dict[str, Any] = {"lease_until_ms": self._now() + lease_ms}
+    async def heartbeat(self, job: Job, lease_ms: int, progress: float | None = None, note: str = "") -> None:
+        """Holds a claimed job for another `lease_ms`, and says how far it is and what it is at.
+
+        Raises Conflict when it was lost.
+        """
+        values: dict[str, Any] = {"lease_until_ms": self._now() + lease_ms, "note": note}
         if progress is not None:
             values["progress"] = min(max(progress, 0.0), 1.0)
         await self._change(job, values)
 
     async def finish(self, job: Job, result: Json | None = None) -> None:
         """Ends a claimed job well. Raises Conflict when it was lost or cancelled."""
-        done = {"state": JobState.DONE, "result": result and dict(result), "progress": 1.0, "error": None}
+        done = {"state": JobState.DONE, "result": result and dict(result), "progress": 1.0, "error": None, "note": ""}
         await self._change(job, done | _RELEASED)
 
     async def fail(self, job: Job, error: str, *, retry: bool = True, retry_after_ms: int | None = None) -> JobState:
@@ -209,6 +214,14 @@ class Sql:
             values |= {"state": JobState.QUEUED, "run_at_ms": self._now() + wait}
         await self._change(job, values)
         return JobState(values["state"])
+
+    async def give_back(self, job: Job) -> None:
+        """Puts a claimed job back into the queue, with one attempt more: `attempt` itself must grow, it is the fence.
+
+        Raises Conflict when the job was lost or cancelled.
+        """
+        again = {"state": JobState.QUEUED, "run_at_ms": self._now(), "max_attempts": JOB.c.max_attempts + 1}
+        await self._change(job, again | _RELEASED)
 
     async def cancel(self, job_id: str) -> None:
         """Ends a job that is not final; who runs it learns so at its next heartbeat. Raises NotFound or Conflict."""
@@ -227,9 +240,12 @@ class Sql:
             raise NotFound(f"no job has the id {job_id!r}")
         return _job(row)
 
-    async def jobs(self, *, kind: str | None = None, state: JobState | None = None, limit: int = 100) -> list[Job]:
-        """Jobs, newest first."""
-        query = sa.select(JOB).order_by(JOB.c.created_ms.desc(), JOB.c.id).limit(limit)
+    async def jobs(
+        self, *, kind: str | None = None, state: JobState | None = None, limit: int = 100, with_results: bool = True
+    ) -> list[Job]:
+        """Jobs, newest first; without results, which may be large, `result` is None."""
+        columns = [c if with_results or c is not JOB.c.result else sa.null().label("result") for c in JOB.c]
+        query = sa.select(*columns).order_by(JOB.c.created_ms.desc(), JOB.c.id).limit(limit)
         query = query.where(JOB.c.kind == kind) if kind is not None else query
         query = query.where(JOB.c.state == state) if state is not None else query
         async with self._transaction() as c:
