@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import structlog
 
 from airis_mon.app.entities import EntityStage
@@ -99,6 +100,7 @@ class Replay:
         self._first: int | None = None
         self._end = self._samples = 0
         self._missing: list[Missing] = []
+        self._had = np.zeros(0, np.bool_)  # (sid,) whether the source had a sample of it
 
     async def run(
         self,
@@ -113,6 +115,7 @@ class Replay:
         """
         self._cancelled = cancelled or self._cancelled
         began = time.monotonic()
+        tell(0.0, "making ready; the first time kernels are compiled")
         await asyncio.to_thread(self.parts.store.open)
         try:
             slices = self.parts.history.slices(start, end)
@@ -148,6 +151,9 @@ class Replay:
         self._told.take(batch)
         if self._groups and (ours := is_alerts(batch, self.parts.catalogue)).any():
             batch = Batch(batch.sid[~ours], batch.t[~ours], batch.value[~ours])
+        if (more := self.parts.catalogue.size - len(self._had)) > 0:
+            self._had = np.concatenate([self._had, np.zeros(more, np.bool_)])
+        self._had[batch.sid] = True
         return admit(batch, self.parts.catalogue, self._now, ANY_TIME)
 
     def _judged(self, batch: Batch) -> Judged:
@@ -207,7 +213,7 @@ class Replay:
             is_simulated=self.parts.is_simulated,
             start=self._first or 0,
             end=self._end,
-            series=len(self.parts.catalogue),
+            series=int(self._had.sum()),
             signals=self.parts.watch.in_use,
             samples=self._samples,
             seconds=time.monotonic() - began,
