@@ -150,10 +150,12 @@ class Reader:
         return found
 
     async def discover(self, start: int, end: int, *, is_past: bool = False) -> tuple[Missing, ...]:
-        """Looks what there is in [start, end) ms and plans; answers what there is no room for.
+        """Looks what there is in [start, end) ms and plans anew; answers what there is no room for.
 
         is_past: alerts that did not fire by now need not be asked for.
         """
+        self._given_up.clear()
+        self._bad_windows.clear()
         found: list[tuple[Matchers, Sequence[str]]] = []
         series: dict[str, int] = {}
         for matchers in self._match or [()]:
@@ -180,6 +182,7 @@ class Reader:
         """
         end = min(limit, start + self._span())
         self._strikes.clear()
+        self._failing_since = None  # time that nothing was asked in is no failure
         parts = list(self.plan.parts(end - start, self._rates, self._samples))
         shortest = max(SHORTEST_MS, (end - start) // 16)
         unused = self.unused

@@ -137,6 +137,43 @@ async def test_what_cannot_be_had_is_left_out_and_told():
     assert it.health()["degraded"]
 
 
+async def test_a_metric_that_is_refused_now_and_then_does_not_make_the_server_away():
+    """Its refusal is the last answer of one reading and the first of the next, a while later."""
+
+    def trouble(ask: Ask) -> httpx2.Response | None:
+        return bad(422, "execution", "corrupt") if ask.is_raw and "zzz" in ask.names else None
+
+    fake = FakePrometheus(trouble)
+    fake.add("up", grid(NOW - HOUR, NOW + HOUR, 15_000))
+    fake.add("zzz", grid(NOW - HOUR, NOW + HOUR, 15_000))
+    fake.add("ALERTS", grid(NOW - HOUR, NOW + HOUR, 15_000))  # so that they are asked for after the metrics
+    errors: list[str] = []
+
+    def later() -> None:
+        errors.append(collector.health()["error"])
+        clock.t += 60_000  # whoever takes the batches is slow
+
+    clock = Stepping(*[later] * 5)
+    collector = source(fake, clock, timeout_s=20, refresh_s=10_000)
+    rows = await read(collector)
+    assert errors == [""] * 5
+    assert sorted(rows) == [r for r in fake.rows(NOW - 360_000, int(collector.cursor) + 1) if r[0] != "zzz"]
+
+
+async def test_a_metric_that_was_given_up_is_asked_for_again_at_the_next_look():
+    fake = two(trouble=lambda ask: bad(422, "execution", "x") if ask.is_raw and "up" in ask.names else None)
+    given_up: list[Any] = []
+
+    def mended() -> None:
+        given_up.extend(it.health()["metrics_given_up"])
+        fake.trouble = None
+
+    clock = Stepping(*[nothing] * 4, mended, *[nothing] * 4)
+    rows = await read(it := source(fake, clock, refresh_s=100))
+    assert given_up == ["up"]
+    assert max(t for name, t, _ in rows if "up{" in name) > NOW + 100_000
+
+
 async def test_labels_are_added():
     rows = await read(source(two(), Stepping(), labels={"cluster": "c1"}))
     assert {r[0] for r in rows} == {'up{cluster="c1",job="a"}', 'cpu_seconds_total{cluster="c1",job="a"}'}
