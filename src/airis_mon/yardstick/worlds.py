@@ -12,16 +12,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from airis_mon.app.judge import Judged, judge
+from airis_mon.app.entities import EntityStage
+from airis_mon.app.judge import judge
 from airis_mon.detect.base import Floats
 from airis_mon.detect.detectors.record import Record
-from airis_mon.detect.entity import Entities
-from airis_mon.detect.findings import ENTITIES, Findings
+from airis_mon.detect.findings import ENTITIES
 from airis_mon.detect.watch import Watch
+from airis_mon.events.anomaly import signal_name
 from airis_mon.events.finding import Finding
 from airis_mon.series.batch import Batch, Ids, Times
 from airis_mon.series.catalogue import Catalogue
-from airis_mon.series.labels import Labels, first_of, series_name
+from airis_mon.series.labels import Labels, first_of
 from airis_mon.simulate.deliver import deliver
 from airis_mon.simulate.plan import Case
 from airis_mon.simulate.settings import Settings
@@ -36,6 +37,8 @@ DAYS, HISTORY_DAYS = 10.0, 3.0
 QUICK_DAYS, QUICK_HISTORY_DAYS = 4.0, 1.0
 LAST_MS = 3_600_000
 """A fault that begins later than so long before the end is not asked for: what follows it would be cut off."""
+GATHERED_MS = 180_000
+"""Clocks are wrong by up to 90 s: so long is waited for all that an entity shows at a time."""
 KEPT_BYTES = 2**28
 """Runs are kept until they take so much together; the others are made anew each time: ten days take 100 to 350 MB."""
 _FIXED = 20  # services, which the fixed graphs don't read
@@ -119,7 +122,7 @@ class WorldSignal:
     @property
     def name(self) -> str:
         """As findings name it."""
-        return series_name(self.labels) if self.kind == "value" else f"{self.kind}({series_name(self.labels)})"
+        return signal_name(self.labels, self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +244,7 @@ class _Gathered:
         self._start = spec.settings.start_ms
         self._of = np.zeros(0, np.int32)  # (slot,) -> signal, -1 = none yet
         self._pieces: deque[_Piece] = deque()
-        self._entities, self._number = Entities(), dict[str, int]()
-        self._found = Findings(lambda e: list(self._number)[e], lambda slot: self.signals[self._of[slot]].name)
+        self._entities = EntityStage(self.catalogue, self._watch, ENTITIES)
         self._ended: list[Finding] = []
 
     def take(self, batch: Batch) -> None:
@@ -260,11 +262,13 @@ class _Gathered:
                 judged.scores.score[is_known],
             )
         )
-        self._join(judged)
+        self._entities.take(judged)
+        self._ended += self._entities.advance(int(batch.t.max(initial=0)) - GATHERED_MS)
 
     def findings(self) -> list[Finding]:
         """Those that ended, and those still open, in order of their start."""
-        return sorted([*self._ended, *self._found.open], key=lambda f: (f.start, f.entity))
+        last = self._entities.advance(np.iinfo(np.int64).max)
+        return sorted([*self._ended, *last, *self._entities.open], key=lambda f: (f.start, f.entity))
 
     def columns(self) -> tuple[Times, Ids, Floats, Floats]:
         """(first, offset, value, score), and forgets the pieces: both at once would take twice the room."""
@@ -288,7 +292,6 @@ class _Gathered:
         """Gives a signal to each slot that has none."""
         more = self._bank.size - len(self._of)
         self._of = np.concatenate([self._of, np.full(max(more, 0), -1, np.int32)])
-        fresh = []
         for s in np.unique(slot[self._of[slot] < 0]).tolist():
             try:
                 judged = self._watch.signal(s)
@@ -297,23 +300,8 @@ class _Gathered:
             labels = self.catalogue.labels(judged.sid)
             self._of[s] = len(self.signals)
             self.signals.append(WorldSignal(labels, judged.kind, first_of(labels, ENTITIES)))
-            fresh.append((s, self._entity(self.signals[-1].entity)))
-        if fresh:
-            self._entities.assign(*np.array(fresh, np.int32).T)
-
-    def _entity(self, name: str) -> int:
-        return self._number.setdefault(name, len(self._number)) if name else -1
-
-    def _join(self, judged: Judged) -> None:
-        """Entities are judged by all that their metrics show at one time."""
-        if not self._number:
-            return
-        order = np.argsort(judged.signals.t, kind="stable")
-        of = judged.signals.slot[order], judged.signals.t[order]
-        self._ended += self._found.update(
-            self._entities.update(*of, judged.scores.onset[order], judged.scores.level[order])
-        )
 
     def _release(self, slots: Ids) -> None:
         """The slots' next samples are another signal's."""
         self._of[slots[slots < len(self._of)]] = -1
+        self._entities.release(slots)
