@@ -151,9 +151,13 @@ def _staged(args: argparse.Namespace, now: int) -> Scene:
         amplitude=AMPLITUDE,
         kinds=tuple(name for name, kind in KINDS.items() if not kind.lead_h[1]),  # none that climbs for hours
     )
-    felt = (v.fault.onset_ms for v in verdicts(draft.world(), now, now + SEARCH_MS) if v.is_valid)
-    early = (next(felt, now + LEAD_MS) - now - LEAD_MS) // STEP_MS * STEP_MS
-    return replace(draft, start_ms=draft.start_ms - early, lively_ms=now - early)
+    world = draft.world()
+    felt = (v for v in verdicts(world, now, now + SEARCH_MS) if v.is_valid)
+    if (first := next(felt, None)) is None:
+        return draft
+    (begin,) = (c.start_ms for c in world.plan.cases(now, now + SEARCH_MS) if c.id == first.case)
+    early = (first.fault.onset_ms - now - LEAD_MS) // STEP_MS * STEP_MS
+    return replace(draft, start_ms=draft.start_ms - early, lively_ms=begin - early)
 
 
 def _kept(folder: Path) -> Scene | None:
