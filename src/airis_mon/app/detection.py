@@ -379,6 +379,7 @@ class Detection:
         self._unsaved += self._unknown(offer.news)
         if not self._catch_up(offer.until - LATE_MS):
             return False
+        self._flush()
         self.snapshot()
         return True
 
