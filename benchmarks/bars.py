@@ -75,5 +75,5 @@ BARS = (
     Bar("quality_episodes", "saving", "false episodes saved beside rolling z-score", 0.85, 0.93),
     Bar("quality_smd", "ap", "SMD average precision, no point adjustment", 0.40, 0.50),
 )
-PARTS = (*dict.fromkeys(b.part for b in BARS), "quality_asd", "quality_ms_cloud")
-"""In the order of the table; the last two have no bar and only keep their results."""
+PARTS = (*dict.fromkeys(b.part for b in BARS), "promhistory", "quality_asd", "quality_ms_cloud")
+"""In the order of the table; the last three have no bar and only keep their results."""

@@ -2,16 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
 
 import cramjam
 import httpx2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from airis_mon.act.writeback import RemoteWriter, retry_after
+from airis_mon.act.writeback import RemoteWriter
 from airis_mon.ingest.decoders.remote_write import RemoteWrite
 from airis_mon.series.batch import STALE, is_stale
 from airis_mon.series.catalogue import Catalogue
@@ -239,19 +236,6 @@ async def test_stopping_does_not_wait_for_a_receiver_that_is_away():
     await asyncio.sleep(0)
     await w.stop(drain_s=0.01)
     assert w.health()["waiting"] == 1
-
-
-@given(st.integers(0, 10**6))
-def test_retry_after_is_read_as_seconds(seconds: int):
-    assert retry_after(str(seconds), datetime.now(UTC)) == seconds
-
-
-def test_retry_after_is_read_as_a_date_and_nonsense_is_ignored():
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert retry_after("Thu, 01 Jan 2026 00:02:00 GMT", now) == 120
-    assert retry_after("Thu, 01 Jan 2026 00:02:00", now) is None
-    assert retry_after("soon", now) is None
-    assert retry_after("", now) is None
 
 
 def test_requests_are_snappy_of_the_size_that_was_offered():

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import httpx2
 import pytest
 
 from airis_mon.errors import ConfigError, InputError, Transient
-from airis_mon.ingest.promapi import BROKEN_TRIES, FIRST_PATIENCE_S, PromApi, TooMuch, retry_after
+from airis_mon.ingest.promapi import BROKEN_TRIES, FIRST_PATIENCE_S, PromApi, TooMuch
 from airis_mon.ingest.scrape import Access
 from tests.ingest.promfake import NOW, Ask, FakePrometheus, Quick, bad, good, matrix, sent, success
 
@@ -241,20 +240,6 @@ async def test_so_many_requests_are_under_way_and_begin_in_a_second():
     await asyncio.gather(*(it.at("x", NOW) for _ in range(20)))
     assert fake.most_under_way <= 3
     assert began[-1] - began[0] >= 19 * 250
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("7", 7.0),
-        ("Fri, 31 Jan 2025 12:00:30 GMT", 30.0),
-        ("Fri, 31 Jan 2025 11:00:00 GMT", 0.0),
-        ("", None),
-        ("x", None),
-    ],
-)
-def test_a_retry_after_is_read_in_both_its_forms(header: str, seconds: float | None):
-    assert retry_after(header, datetime(2025, 1, 31, 12, tzinfo=UTC)) == seconds
 
 
 async def test_names_and_types_are_read():

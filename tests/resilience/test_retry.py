@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airis_mon.errors import Permanent, Transient
-from airis_mon.resilience.retry import Backoff, retried
+from airis_mon.resilience.retry import Backoff, retried, retry_after
 
 
 class Time:
@@ -114,3 +115,16 @@ def test_waits_lie_between_their_bounds(failure, chance, retry_after_s):
         assert 0.5 * backoff.first_s <= wait_s <= backoff.longest_s
     else:
         assert retry_after_s <= wait_s <= 1.1 * retry_after_s + backoff.first_s
+
+
+@given(st.integers(0, 10**6))
+def test_retry_after_is_read_as_seconds(seconds: int):
+    assert retry_after(str(seconds), datetime.now(UTC)) == seconds
+
+
+def test_retry_after_is_read_as_a_date_and_nonsense_is_ignored():
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert retry_after("Thu, 01 Jan 2026 00:02:00 GMT", now) == 120
+    assert retry_after("Thu, 01 Jan 2026 00:02:00", now) is None
+    assert retry_after("soon", now) is None
+    assert retry_after("", now) is None

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -23,7 +22,7 @@ import numpy as np
 import structlog
 
 from airis_mon.errors import Permanent, Transient, UpstreamError
-from airis_mon.resilience.retry import Backoff, retried
+from airis_mon.resilience.retry import Backoff, retried, retry_after
 from airis_mon.series.batch import Ids, Times, Values, is_stale
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.encode import label_block, write_request
@@ -264,11 +263,3 @@ def _about(rows: Rows) -> tuple[str, str]:
     return rows.metric, rows.signal
 
 
-def retry_after(header: str, now: datetime) -> float | None:
-    """The seconds that a Retry-After header asks for, in either of its forms; None when it is absent or unreadable."""
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - now).total_seconds())
-    except (ValueError, TypeError):  # TypeError: a date without a zone
-        return None

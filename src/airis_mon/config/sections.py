@@ -331,6 +331,9 @@ class PrometheusSource(Section, frozen=True):
     requests_per_s: Annotated[float, doc("Requests a second at most.", gt=0)] = 5
     timeout_s: Annotated[float, doc("Time after which a request has failed.", gt=0)] = 30
     labels: Annotated[dict[str, str], doc("Labels added to every series.")] = {}
+    headers: Annotated[
+        dict[str, str], doc("Headers of every request, such as X-Scope-OrgID of Mimir.", secret=True)
+    ] = {}
     username: Annotated[str, doc("User of basic authentication.")] = ""
     password: Annotated[str, doc("Password of basic authentication.", secret=True)] = ""
     password_file: Annotated[str, doc("File with that password.")] = ""

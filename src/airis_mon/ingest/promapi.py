@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -24,7 +23,7 @@ from airis_mon.errors import ConfigError, InputError, Permanent, Transient
 from airis_mon.ingest.matrix import Matrix, decode_matrix
 from airis_mon.ingest.schedule import Clock
 from airis_mon.ingest.scrape import Access
-from airis_mon.resilience.retry import Backoff, retried
+from airis_mon.resilience.retry import Backoff, retried, retry_after
 
 log = structlog.get_logger()
 R = TypeVar("R")
@@ -296,16 +295,6 @@ class PromApi:
         return _Broken(said)
 
 
-def retry_after(header: str, now: datetime) -> float | None:
-    """The seconds that a Retry-After header asks for, in either of its forms; None when it is absent or unreadable."""
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - now).total_seconds())
-    except (ValueError, TypeError):  # TypeError: a date without a zone
-        return None
-
-
 def _split(url: str, access: Access) -> tuple[httpx2.URL, Access]:
     """The address without user info, which goes to the access. Raises ConfigError when it is no address."""
     try:
@@ -373,4 +362,3 @@ def _seconds(ms: int) -> str:
     return f"{ms / 1000:.3f}"
 
 
-__all__ = ["PromApi", "TooMuch", "retry_after"]

@@ -10,6 +10,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from airis_mon.errors import Transient
@@ -78,3 +80,13 @@ async def _within(call: Callable[[], Awaitable[R]], left_s: float, deadline_s: f
         if limit.expired():
             raise Transient(f"no answer within {deadline_s:g} s") from error
         raise
+
+
+def retry_after(header: str, now: datetime) -> float | None:
+    """The seconds that a Retry-After header asks for, in either of its forms; None when it is absent or unreadable."""
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - now).total_seconds())
+    except (ValueError, TypeError):  # TypeError: a date without a zone
+        return None
