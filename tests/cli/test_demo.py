@@ -120,7 +120,7 @@ def test_a_demo_runs_says_what_it_is_and_ends_cleanly(tmp_path: Path, free_port:
     assert process.returncode == 0
     assert (health["demo"], status["demo"]) == (True, True)
     assert "demo" in series
-    assert "a simulated world (shop, seed 7)" in told
+    assert "a simulated world (shop, seed 8)" in told
     assert "learned all of its past" in told
     assert list(tmp_path.iterdir()) == []
 

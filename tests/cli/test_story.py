@@ -184,3 +184,10 @@ async def test_faults_are_known_ahead_each_once():
     assert len(set(ids)) == len(ids)
     want = {f.id for c in world.plan.cases(T, T + 57 * 60_000) for f in c.faults}
     assert want <= set(ids)
+
+
+def test_too_many_users_are_seen_by_whom_they_ask():
+    told = Told(verdict("load", path=(Reached("storefront", T + 10_000),)))
+    told.at(10)
+    told.at(20, anomaly("storefront"))
+    assert "itself among them" in told.at(70 + AFTER_MS / 1000)[0]

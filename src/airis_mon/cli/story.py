@@ -181,7 +181,8 @@ class Story:
             self._line("missed" if chapter.verdict.is_valid else "rightly", entity=fault.entity)
             return
         after = max(0, (min(s.first for s in hits) - fault.onset_ms) // 1000)
-        named = self._words["named" if any(fault.entity in e.split(" -> ") for e in chapter.seen) else "unnamed"]
+        own = touched if fault.entity == "load" else {fault.entity}  # too many users have no series of their own
+        named = self._words["named" if any(own & set(e.split(" -> ")) for e in chapter.seen) else "unnamed"]
         self._line("over", n=len(chapter.seen), after=after, entity=fault.entity, named=named)
 
     def _rest(self, now: int) -> None:
