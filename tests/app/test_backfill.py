@@ -20,7 +20,7 @@ from airis_mon.app.spans import Spans
 from airis_mon.detect.base import State
 from airis_mon.detect.detectors.record import Record
 from airis_mon.detect.watch import Watch
-from airis_mon.errors import InputError, Transient
+from airis_mon.errors import InputError, Permanent, Transient
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.ingest.base import Missing, Slice
 from airis_mon.series.admit import Limits
@@ -298,14 +298,15 @@ async def test_a_restart_in_the_middle_goes_on_where_it_was(site: Site) -> None:
     assert site.told == []
 
 
-async def test_a_source_that_is_away_is_told_and_asked_again(site: Site) -> None:
-    process = site.process(days=1)
+@pytest.mark.parametrize("error", [Transient, Permanent, OSError, RuntimeError])
+async def test_a_source_that_is_away_is_told_and_asked_again(site: Site, error: type[Exception]) -> None:
+    process = site.process(days=0.3)
     tries = []
 
     def flaky(_start: int, _end: int) -> None:
         tries.append(1)
         if len(tries) < 4:
-            raise Transient("connection refused")
+            raise error("connection refused")
 
     site.source.before = flaky
     process.backfill.start()

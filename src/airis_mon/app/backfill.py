@@ -20,7 +20,7 @@ import structlog
 from airis_mon.app.detection import Detection
 from airis_mon.app.learner import Learned, Learner, Stopped
 from airis_mon.app.spans import Progress, Spans
-from airis_mon.errors import InputError, StoreBusy, StoreError, Transient
+from airis_mon.errors import AirisError, InputError, StoreBusy, StoreError, Transient
 from airis_mon.ingest.base import History, Missing, Slice
 from airis_mon.series.admit import Limits, admit
 from airis_mon.series.batch import Batch
@@ -177,12 +177,13 @@ class Backfill:
                 if not state.is_fetched:
                     await self._span(state)
                 state.fault = ""
-        except (Transient, StoreError, OSError) as error:
-            state.fault = str(error) or type(error).__name__
-            log.warning("backfill.delayed", source=state.past.name, error=state.fault, retry_s=self.parts.retry_s)
         except InputError as error:
             state.fault, state.is_hopeless = str(error), True
             log.warning("backfill.refused", source=state.past.name, error=state.fault)
+        except Exception as error:  # noqa: BLE001 boundary: one call into a plug-in; other sources go on
+            state.fault = str(error) or type(error).__name__
+            tell = log.warning if isinstance(error, AirisError | OSError) else log.exception
+            tell("backfill.delayed", source=state.past.name, error=state.fault, retry_s=self.parts.retry_s)
 
     async def _span(self, state: _State) -> None:
         progress, began = state.progress, time.monotonic()
