@@ -311,7 +311,7 @@ def test_simulated_data_is_labelled_on_top_and_on_every_chart():
     ("name", "headline", "sentences"),
     [
         ("without rules", "what your rules notified is not known.", ["What your rules did is not known"]),
-        ("without findings", "the engine saw 0 findings on 0 services.", ["The engine found nothing unusual."]),
+        ("without findings", "the engine saw 0 findings on 0 services.", ["No service was unusual as a whole."]),
         ("without alerts", "your rules fired 0 alerts in 0 notifications", ["Your rules fired nothing."]),
         ("quiet", "your rules fired nothing and the engine saw nothing unusual.", ["there is nothing to draw"]),
         ("quiet without rules", "saw nothing unusual; what your rules notified is not known.", []),

@@ -82,7 +82,7 @@ ENGLISH = {
     "highest_title": "The highest findings",
     "others_title": "All other findings, in order of time",
     "findings_title": "Findings",
-    "no_findings": "The engine found nothing unusual.",
+    "no_findings": "No service was unusual as a whole.",
     "findings_left": "{n} more finding is counted but not listed.|{n} more findings are counted but not listed.",
     "peak": "peak score",
     "peak_at": "peak score {score}, at {time}",
