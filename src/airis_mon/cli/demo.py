@@ -107,6 +107,7 @@ def _served(settings: Settings, scene: Scene, story: Story) -> int:
         manager.on("anomaly_detected")(story.saw)
         manager.on("alert_triggered")(story.warned)
         telling = asyncio.create_task(story.tell(manager), name="story")
+        telling.add_done_callback(_ended)
         try:
             return await serve(manager, story.began)
         finally:
@@ -115,6 +116,14 @@ def _served(settings: Settings, scene: Scene, story: Story) -> int:
 
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
         return runner.run(both())
+
+
+def _ended(telling: asyncio.Task[None]) -> None:
+    """Says so when nothing is told any more; the server goes on."""
+    if not telling.cancelled() and (error := telling.exception()) is not None:
+        import structlog
+
+        structlog.get_logger().error("story.failed", error=repr(error))
 
 
 def _settings(args: argparse.Namespace, folder: Path) -> Settings:

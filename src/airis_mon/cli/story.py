@@ -30,6 +30,11 @@ REST_MS = 300_000
 Print = Callable[[str], None]
 
 
+def say(line: str) -> None:
+    """A line on standard output, at once also where it is a file."""
+    print(line, flush=True)
+
+
 @dataclass(slots=True)
 class _Seen:
     """The highest anomaly of one entity, and when its first one was told (ms)."""
@@ -55,7 +60,7 @@ class _Chapter:
 class Story:
     """Tells by `show`, a line at a time. now is the wall clock, ms. The engine hears nothing of it."""
 
-    def __init__(self, scene: Scene, lang: str, now: Callable[[], int], show: Print = print) -> None:
+    def __init__(self, scene: Scene, lang: str, now: Callable[[], int], show: Print = say) -> None:
         self._scene = scene
         self._words: Mapping[str, str] = WORDS[lang]
         self._lang = lang
