@@ -233,8 +233,11 @@ def _division(a: Any, b: Any) -> Any:
 
 def _chosen(lines: Mapping[str, Matched]) -> dict[str, Any]:
     return {
-        "on train": {_like(name): {"line": m.line, "recall": m.ours, "theirs": m.theirs} for name, m in lines.items()},
-        "never": {
+        "on train": {
+            _like(name): {"line": m.line, "recall": round(m.ours, 4), "theirs": round(m.theirs, 4)}
+            for name, m in lines.items()
+        },
+        "in advance, on no part": {
             "line of ours": ALARM,
             "gapMinutes": GAP_MS // 60_000,
             "graceMinutes": GRACE_MS // 60_000,
