@@ -106,4 +106,4 @@ def _false_positives(claims: Sequence[Claim], *, is_fair: bool, why: str) -> Cla
 
 
 def _missing(m: Missing) -> Claim:
-    return Claim(m.name, m.words, None, m.bound, NOT_BUILT, f"{m.engine} does not exist yet")
+    return Claim(m.name, m.words, None, m.bound, NOT_BUILT, f"not there yet: {m.engine}")
