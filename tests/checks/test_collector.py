@@ -14,12 +14,15 @@ from airis_mon.checks.collector import Make, examine
 from airis_mon.ingest.collectors.clickhouse import ClickHouse
 from airis_mon.ingest.collectors.host import Host
 from airis_mon.ingest.collectors.prometheus import Prometheus
+from airis_mon.ingest.collectors.prometheus_query import PrometheusQuery
 from airis_mon.ingest.collectors.world import World
 from airis_mon.ingest.machine import Reading
 from airis_mon.ingest.simulated import Scene
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import canonical
+from tests.ingest import promfake
+from tests.ingest.promfake import HOUR, FakePrometheus, Quick, grid
 
 NOW = 1_700_000_000_000
 
@@ -89,7 +92,20 @@ def world(catalogue: Catalogue, cursor: str) -> World:
     return World(catalogue, scene=scene, cursor=cursor, clock=Hurry())
 
 
-MAKERS: dict[str, Make] = {"world": world, "host": host, "prometheus": prometheus, "clickhouse": clickhouse}
+def prometheus_query(catalogue: Catalogue, cursor: str) -> PrometheusQuery:
+    fake = FakePrometheus()
+    fake.add("up", grid(promfake.NOW - HOUR, promfake.NOW + HOUR, 5_000), job="a")
+    settings = {"lookback_s": 60, "requests_per_s": 1000, "transport": fake, "clock": Quick()}
+    return PrometheusQuery(catalogue, url="http://prom.test", cursor=cursor, **settings)  # type: ignore[arg-type]
+
+
+MAKERS: dict[str, Make] = {
+    "world": world,
+    "host": host,
+    "prometheus": prometheus,
+    "prometheus_query": prometheus_query,
+    "clickhouse": clickhouse,
+}
 
 
 @pytest.mark.parametrize("kind", plugins.kinds("ingest.collectors"))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airis_mon.cli.table import aligned, as_json, tame
@@ -27,6 +28,10 @@ QUESTIONS = {
     "claims": "what the specification promises, as measured",
 }
 """Each a module of the yardstick, and what it asks."""
+PUBLIC = ("rca", "claims")
+"""Questions that also ask public data."""
+DATA = "AIRIS_BENCH_DATA"
+"""The folder of that data."""
 NOT_BUILT = "not built"
 
 
@@ -83,8 +88,10 @@ def ask(name: str, known: Mapping[str, Answer], *, quick: bool) -> Answer | None
     module = import_module(f"airis_mon.yardstick.{name}")
     if name == "claims" and {"quality", "rca"} <= set(known):
         return module.claimed(known)  # type: ignore[no-any-return]
+    folder = os.environ.get(DATA)
+    data = {"data": Path(folder)} if folder and name in PUBLIC else {}
     with Progress(f"bench {name}", sys.stderr) as bar:
-        return module.answer(quick=quick, tell=bar.update)  # type: ignore[no-any-return]
+        return module.answer(quick=quick, tell=bar.update, **data)  # type: ignore[no-any-return]
 
 
 def _about() -> dict[str, Any]:

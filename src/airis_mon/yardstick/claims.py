@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from airis_mon.yardstick import quality, rca
 from airis_mon.yardstick.base import NOT_BUILT, Answer, Claim, Tell, Verdict
+from airis_mon.yardstick.public import BESIDE
 
 FAIR = "fair world"
 """The claim of question `rca` that all others rest on."""
@@ -51,12 +53,15 @@ MISSING = (
 )
 
 
-def answer(*, quick: bool, tell: Tell) -> Answer:
-    """Asks what the claims rest on, then says which hold; takes as long as `quality` and `rca` together."""
+def answer(*, quick: bool, tell: Tell, data: Path = BESIDE) -> Answer:
+    """Asks what the claims rest on, then says which hold; takes as long as `quality` and `rca` together.
+
+    data: the folder of the public sets.
+    """
     began = time.perf_counter()
     asked = {
         "quality": quality.answer(quick=quick, tell=lambda f, note: tell(f / 2, note)),
-        "rca": rca.answer(quick=quick, tell=lambda f, note: tell((1 + f) / 2, note)),
+        "rca": rca.answer(quick=quick, tell=lambda f, note: tell((1 + f) / 2, note), data=data),
     }
     return claimed(asked, seconds=round(time.perf_counter() - began, 1))
 

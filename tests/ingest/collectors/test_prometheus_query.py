@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx2
 
-from airis_mon.checks.collector import examine
 from airis_mon.ingest.collectors.prometheus_query import PrometheusQuery
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import series_name
@@ -177,14 +176,3 @@ async def test_a_metric_that_was_given_up_is_asked_for_again_at_the_next_look():
 async def test_labels_are_added():
     rows = await read(source(two(), Stepping(), labels={"cluster": "c1"}))
     assert {r[0] for r in rows} == {'up{cluster="c1",job="a"}', 'cpu_seconds_total{cluster="c1",job="a"}'}
-
-
-async def test_it_passes_the_examination():
-    fake = FakePrometheus()
-
-    def make(catalogue: Catalogue, cursor: str) -> PrometheusQuery:
-        clock = Quick()
-        return source(fake, clock, catalogue, cursor=cursor, lookback_s=60)
-
-    fake.add("up", grid(NOW - HOUR, NOW + HOUR, 5_000), job="a")
-    await examine(make, kind="prometheus_query")
