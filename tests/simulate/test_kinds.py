@@ -62,7 +62,8 @@ def level(world, means, asked):
 def test_a_fault_moves_its_own_signature_in_its_own_direction(kind):
     world = World(Settings(topology="shop", days=4, kinds=(kind,), amplitude=3, noise=0, dirt=0, histogram=False), 11)
     begin, end = world.settings.start_ms, world.settings.end_ms
-    fault = max((f for c in world.plan.cases(begin, end) for f in c.faults), key=lambda f: f.amplitude)
+    faults = [f for c in world.plan.cases(begin, end) for f in c.faults]
+    fault = min(faults, key=lambda f: abs(f.amplitude - 4))  # the strongest open breakers, which hide what they end
     page = world.page_of((fault.full_ms + fault.end_ms) // 2)
     t = world.times(page)
     rows = (t >= fault.full_ms) & (t < fault.end_ms)
@@ -98,3 +99,59 @@ def test_a_leak_ends_in_a_loop_of_restarts():
     x = effects([fault], world.topology, t, 15_000)
     assert x.restart[:, fault.replicas[0]].sum() == pytest.approx((fault.end_ms - fault.full_ms) / 300_000, abs=1)
     assert (x.down[:, fault.replicas[0]] == 1).mean() == pytest.approx(0.2, abs=0.05)
+
+
+LIMITS = {
+    "memory_leak": ("container_memory_working_set_bytes", "container_spec_memory_limit_bytes"),
+    "fd_leak": ("process_open_fds", "process_max_fds"),
+    "disk_fill": ("volume_used_bytes", "volume_size_bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+def test_a_leak_reaches_the_limit_that_is_told_when_it_begins_to_harm_and_not_before(kind):
+    world = World(Settings(topology="shop", days=4, kinds=(kind,), dirt=0, histogram=False), 11)
+    fault = world.plan.cases(world.settings.start_ms + 86_400_000, world.settings.end_ms)
+    fault = next(f for c in fault for f in c.faults)
+
+    def share(at):
+        """Of its limit, in the three minutes before."""
+        page = world.page_of(at - 1)
+        t = world.times(page)
+        means = told(world, page, [fault], (t < at) & (t >= at - 180_000))
+        used, limit = (
+            [i for i, x in enumerate(world.labels) if {("__name__", n), ("service", fault.entity)} <= set(x)]
+            for n in LIMITS[kind]
+        )
+        assert len(used) == len(limit)
+        return (means[used] / means[limit]).max()
+
+    assert share(fault.full_ms) > 0.97
+    assert share(fault.onset_ms + fault.ramp_ms // 2) < 0.92
+
+
+def test_a_cache_that_begins_anew_fills_for_hours_and_then_stays():
+    world = World(Settings(topology="shop", days=4, noise=0, dirt=0, histogram=False, faults_per_day=0), 2)
+    fault = world.plan._passing("x", "refill", world.settings.start_ms, world.settings.start_ms + 1, world.dice.at("t"))
+    t = np.arange(fault.onset_ms - 600_000, fault.end_ms + 600_000, 60_000)
+    lacks = effects([fault], world.topology, t, 60_000).empty[:, fault.replicas[0]]
+    assert fault.end_ms - fault.onset_ms >= 3_600_000
+    assert lacks[:10].max() == 0
+    assert lacks[10] > 0.99
+    assert (np.diff(lacks[10:]) <= 0).all()
+    assert lacks[len(lacks) // 2] < 0.15
+    assert lacks[-1] == 0
+
+
+def test_a_rollout_leaves_new_processes_whose_memory_grows():
+    world = World(Settings(topology="shop", days=4, noise=0, dirt=0, histogram=False), 2)
+    plan = world.plan.harmless(world.settings.start_ms, world.settings.end_ms)
+    fault = next(f for f in plan if f.kind == "rollout")
+    t = np.arange(fault.onset_ms, fault.end_ms, 15_000)
+    x = effects([fault], world.topology, t, 15_000)
+    for replica in fault.replicas:
+        assert x.restart[:, replica].sum() == 1
+        assert x.drained[:, replica].sum() * 15_000 == pytest.approx(fault.ramp_ms, abs=15_000)
+        begun = int(x.restart[:, replica].argmax())
+        assert x.empty[begun, replica] > 0.98
+        assert x.empty[-1, replica] < 0.02

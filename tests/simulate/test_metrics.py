@@ -38,6 +38,7 @@ def test_a_counter_falls_only_where_a_replica_began_anew(clean):
     world, value, _, _ = clean
     falls = np.diff(value[:, : world.layout.counters], axis=0) < 0
     restarted = {c.entity for c in world.changes(CLEAN.start_ms - 10**7, CLEAN.end_ms) if c.kind in {"deploy", "scale"}}
+    restarted |= {f.entity for f in world.plan.harmless(CLEAN.start_ms, CLEAN.end_ms) if f.kind == "refill"}
     services = world.layout.service[: world.layout.counters][falls.any(axis=0)]
     assert {world.topology.names[i] for i in services} <= restarted
     assert (world.layout.replica[: world.layout.counters][falls.any(axis=0)] >= 0).all()
@@ -66,6 +67,38 @@ def test_demand_is_higher_by_day_than_by_night(clean):
     world, value, _, _ = clean
     asked = np.diff(value[:, column(world, "frontend_requests_total", handler="/browse", code="200")])
     assert asked[11 * 60 : 17 * 60].mean() > 1.3 * asked[60 : 5 * 60].mean()
+
+
+def test_limits_are_told_and_nothing_is_measured_above_them(clean):
+    world, value, _, _ = clean
+    pairs = {
+        "container_memory_working_set_bytes": "container_spec_memory_limit_bytes",
+        "process_open_fds": "process_max_fds",
+        "volume_used_bytes": "volume_size_bytes",
+        "node_filesystem_avail_bytes": "node_filesystem_size_bytes",
+    }
+    number = {x: i for i, x in enumerate(world.labels)}
+    for used, limit in pairs.items():
+        limits = [i for i, x in enumerate(world.labels) if metric_of(x) == limit]
+        assert limits
+        for i in limits:
+            own = number[tuple((k, used if k == "__name__" else v) for k, v in world.labels[i])]
+            assert len(set(value[:, i])) == 1
+            assert (value[:, own] <= value[:, i]).all()
+
+
+def test_what_is_counted_by_a_gauge_is_whole(clean):
+    world, value, _, _ = clean
+    for metric in ("process_open_fds", "process_threads", "queue_depth"):
+        columns = [i for i, x in enumerate(world.labels) if metric_of(x) == metric]
+        assert (value[:, columns] % 1 == 0).all()
+
+
+def test_sessions_follow_the_day(clean):
+    world, value, _, _ = clean
+    columns = [i for i, x in enumerate(world.labels) if metric_of(x) == "process_open_fds"]
+    by_day = value[11 * 60 : 17 * 60, columns].mean(axis=0) / value[60 : 5 * 60, columns].mean(axis=0)
+    assert (by_day > 1.05).mean() > 0.2
 
 
 def test_every_part_of_the_system_is_told_of(clean):

@@ -73,19 +73,21 @@ class Effects:
     errors: Floats  # (time, replica) failed requests
     down: Floats  # (time, replica) dead, and still in rotation for a tenth
     drained: Floats  # (time, replica) out of rotation, in good order
-    memory: Floats  # (time, replica) of its limit
-    files: Floats  # (time, replica) of its limit
+    memory: Floats  # (time, replica) of the room below its limit; 1 = it is reached
+    files: Floats  # (time, replica) of the room below its limit
+    empty: Floats  # (time, replica) memory that it does not hold yet since it began, 0..1
     threads: Floats  # (time, replica) more of them
     gc: Floats  # (time, replica) time spent collecting
     restart: Floats  # (time, replica) 1 at the step of a restart
     pool: Floats  # (time, service) connections lost
     misses: Floats  # (time, service) of a cache's hits
     stall: Floats  # (time, service) of a queue's speed
-    disk: Floats  # (time, service) of its volume
+    disk: Floats  # (time, service) of the room in its volume
     quota: Floats  # (time, service) of its quota
     certificate: Floats  # (time, service) days left, as a fault has it; NaN = as usual
     delay: Floats  # (time, edge) s
     loss: Floats  # (time, edge) failed calls
+    extra: Floats  # (time, edge) more calls
     busy: Floats  # (time, host) of its cores
     io: Floats  # (time, host) of its disk's time
     off: Floats  # (time, host) dead
@@ -96,7 +98,7 @@ class Effects:
     def none(cls, topology: Topology, t: Times, step_ms: int) -> Effects:
         """A quiet block."""
         replicas, services, edges = len(topology.service), len(topology.names), len(topology.caller)
-        widths = [replicas] * 12 + [services] * 6 + [edges] * 2 + [len(topology.zone)] * 4 + [len(topology.endpoints)]
+        widths = [replicas] * 13 + [services] * 6 + [edges] * 3 + [len(topology.zone)] * 4 + [len(topology.endpoints)]
         made = cls(t, step_ms, *(np.zeros((len(t), w)) for w in widths))
         made.certificate[:] = np.nan
         return made

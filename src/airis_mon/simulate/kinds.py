@@ -13,6 +13,8 @@ from airis_mon.simulate.topology import Topology
 
 Effect = Callable[[Effects, Fault, Topology], None]
 OOM_CYCLE_MS, OOM_DOWN = 5 * MINUTE, 0.2
+COLD = 0.1
+"""Of its hits a cache loses so many while a replica of it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Kind:
     ramp_ms: tuple[int, int] = (0, 8 * MINUTE)
     lead_h: tuple[float, float] = (0, 0)
     change: str = ""  # the kind of its guilty change
+    last_h: tuple[float, float] = (0, 0)  # hours that a harmless one lasts; (0, 0) = minutes
 
 
 APPS, STORES = ("entry", "app"), ("db", "cache")
@@ -56,7 +59,7 @@ def memory_leak(x: Effects, f: Fault, _: Topology) -> None:
     climb, full = f.climb(x.t), f.full(x.t)
     part = np.maximum(x.t - f.full_ms, 0) % OOM_CYCLE_MS / OOM_CYCLE_MS
     level = np.where(full > 0, part**0.5, np.minimum(climb, 1))
-    x.memory[:, f.replicas] += _column(0.6 * level)
+    x.memory[:, f.replicas] += _column(level)
     x.gc[:, f.replicas] += _column(0.15 * level**6)
     x.slow[:, f.replicas] += _column(0.5 * f.amplitude * level**6)
     x.down[:, f.replicas] = np.maximum(x.down[:, f.replicas], _column(full * (part < OOM_DOWN)))
@@ -66,7 +69,7 @@ def memory_leak(x: Effects, f: Fault, _: Topology) -> None:
 
 def disk_fill(x: Effects, f: Fault, _: Topology) -> None:
     """The volume fills; once it is full, writes fail."""
-    x.disk[:, f.at] += 0.6 * np.minimum(f.climb(x.t), 1)
+    x.disk[:, f.at] += np.minimum(f.climb(x.t), 1)
     x.errors[:, f.replicas] += 0.6 * _some(_column(f.full(x.t) * f.amplitude))
 
 
@@ -110,7 +113,7 @@ def pool_exhaustion(x: Effects, f: Fault, _: Topology) -> None:
 
 def fd_leak(x: Effects, f: Fault, _: Topology) -> None:
     """File descriptors climb to their limit; then nothing can be opened."""
-    x.files[:, f.replicas] += _column(0.75 * np.minimum(f.climb(x.t), 1))
+    x.files[:, f.replicas] += _column(np.minimum(f.climb(x.t), 1))
     x.errors[:, f.replicas] += 0.5 * _some(_column(f.full(x.t) * f.amplitude))
 
 
@@ -203,7 +206,7 @@ def host_failure(x: Effects, f: Fault, _: Topology) -> None:
 def gc_thrash(x: Effects, f: Fault, _: Topology) -> None:
     """The heap is nearly full: collecting takes the time of working."""
     x.gc[:, f.replicas] += 0.7 * _some(0.6 * _a(x, f))
-    x.memory[:, f.replicas] += 0.25 * _some(2 * _a(x, f))
+    x.memory[:, f.replicas] += 0.45 * _some(2 * _a(x, f))
     x.slow[:, f.replicas] += 0.9 * _a(x, f)
 
 
@@ -247,7 +250,7 @@ def cpu_spike(x: Effects, f: Fault, _: Topology) -> None:
 
 def memory_bump(x: Effects, f: Fault, _: Topology) -> None:
     """Something large is held for a while."""
-    x.memory[:, f.replicas] += 0.12 * _some(_a(x, f))
+    x.memory[:, f.replicas] += 0.2 * _some(_a(x, f))
 
 
 def thread_burst(x: Effects, f: Fault, _: Topology) -> None:
@@ -263,13 +266,27 @@ def batch_job(x: Effects, f: Fault, _: Topology) -> None:
 
 
 def rollout(x: Effects, f: Fault, _: Topology) -> None:
-    """Replica after replica is replaced, the others carrying its share."""
-    each = max(1, (f.end_ms - f.onset_ms) // len(f.replicas))
+    """Replica after replica is replaced within ramp_ms each, the others carrying its share; then their memory fills."""
     for i, replica in enumerate(f.replicas):
-        since = x.t - (f.onset_ms + i * each)
-        x.drained[:, replica] += ((since >= 0) & (since < each)).astype(float)
-        x.restart[:, replica] += x.crossed(f.onset_ms + (i + 1) * each)
-        x.hog[:, replica] += 0.3 * ((since >= each) & (since < each + MINUTE))
+        since = x.t - (f.onset_ms + i * f.ramp_ms)
+        x.drained[:, replica] += ((since >= 0) & (since < f.ramp_ms)).astype(float)
+        x.restart[:, replica] += x.crossed(f.onset_ms + (i + 1) * f.ramp_ms)
+        x.hog[:, replica] += 0.3 * ((since >= f.ramp_ms) & (since < f.ramp_ms + MINUTE))
+        x.empty[:, replica] += _emptied(x.t, f, f.onset_ms + (i + 1) * f.ramp_ms)
+
+
+def refill(x: Effects, f: Fault, _: Topology) -> None:
+    """A cache begins anew: it misses for minutes, and fills for hours until it is as full as it may be."""
+    x.restart[:, f.replicas] += _column(x.crossed(f.onset_ms))
+    x.empty[:, f.replicas] += _column(_emptied(x.t, f, f.onset_ms))
+    since = np.maximum(x.t - f.onset_ms, 0)
+    x.misses[:, f.at] += COLD * np.exp(-since / (3 * MINUTE)) * (x.t >= f.onset_ms) * (x.t < f.end_ms)
+
+
+def _emptied(t: Times, f: Fault, begin: int) -> Floats:
+    """(time,) the memory that is not held yet: 1 when it begins, next to none at the end."""
+    left = np.exp(-5.0 * (t - begin) / max(f.end_ms - begin, 1))
+    return np.where((t >= begin) & (t < f.end_ms), left, 0.0)
 
 
 def drain(x: Effects, f: Fault, _: Topology) -> None:
@@ -284,8 +301,12 @@ HARMLESS: dict[str, Kind] = {
     "batch_job": Kind(batch_job, ("host",)),
     "rollout": Kind(rollout, APPS),
     "drain": Kind(drain, APPS, ("replica",)),
+    "refill": Kind(refill, ("cache",), ("replica",), last_h=(1.0, 20.0)),
 }
 LONGEST_LEAD_MS = round(max(k.lead_h[1] for k in KINDS.values()) * HOUR)
+WARM_UP_H = (0.5, 10.0)
+"""So long the memory of a new process grows before it levels off."""
+LONGEST_HARMLESS_MS = round(max(WARM_UP_H[1], *(k.last_h[1] for k in HARMLESS.values())) * HOUR)
 
 
 def effects(faults: Iterable[Fault], topology: Topology, t: Times, step_ms: int) -> Effects:
@@ -297,4 +318,5 @@ def effects(faults: Iterable[Fault], topology: Topology, t: Times, step_ms: int)
     np.minimum(total.stall, 1.0, out=total.stall)
     np.minimum(total.loss, 1.0, out=total.loss)
     np.minimum(total.drained, 1.0, out=total.drained)
+    np.minimum(total.empty, 1.0, out=total.empty)
     return total

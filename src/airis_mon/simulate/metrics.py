@@ -9,48 +9,21 @@ import numpy as np
 from numpy.random import Generator
 
 from airis_mon.series.labels import METRIC, Labels, canonical
+from airis_mon.simulate.blur import Blur, Lumps
 from airis_mon.simulate.dice import DAY, Floats
 from airis_mon.simulate.faults import Effects
 from airis_mon.simulate.physics import Flow
 from airis_mon.simulate.topology import Ints, Topology
+from airis_mon.simulate.traits import Traits, traits
 
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SPREAD = 0.9
 """Latencies of single requests are log-normal, with this standard deviation of their logarithm."""
-TAIL = 0.12
-"""Cubic: makes the noise of samples heavier than normal."""
 MEAN_NOISE = 0.03
-CORES, LIMIT_BYTES, MAX_FILES, THREADS = 16.0, 2**30, 4096.0, 40.0
+CORES, LIMIT_BYTES, MAX_FILES = 16.0, 2**30, 4096.0
 DISK_BYTES, VOLUME_BYTES = 200 * 2**30, 100 * 2**30
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What differs from replica to replica and host to host, once and for all."""
-
-    memory: Floats  # (replica,) share of its limit on a good day
-    saw_ms: Floats  # (replica,) period of its heap's saw-tooth
-    files: Floats  # (replica,)
-    threads: Floats  # (replica,)
-    bytes: Floats  # (service,) per request
-    disk: Floats  # (host,) share used
-    volume: Floats  # (service,)
-    certificate_ms: Floats  # (service,) when its certificate is renewed, modulo 60 days
-
-
-def traits(top: Topology, rng: Generator) -> Traits:
-    """Drawn once for a world."""
-    r, s, h = len(top.service), len(top.names), len(top.zone)
-    return Traits(
-        rng.uniform(0.25, 0.55, r),
-        rng.uniform(20, 200, r) * 60_000,
-        rng.uniform(80, 600, r),
-        THREADS * rng.lognormal(0, 0.3, r),
-        rng.lognormal(9, 1, s),
-        rng.uniform(0.3, 0.6, h),
-        rng.uniform(0.2, 0.35, s),
-        rng.uniform(0, 60, s) * DAY,
-    )
+EMPTIED = 0.7
+"""Of its usual memory a process that has just begun lacks so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +60,36 @@ class Metric:
     per: str
     noise: float
     compute: Compute
+    most: float = np.inf  # no sample is above it, however it is blurred
+    is_whole: bool = False
+
+
+def _limited(usual: Floats, filled: Floats) -> Floats:
+    """A share of the limit: as usual, and of what room is left the part that a leak has filled."""
+    return np.asarray(np.minimum(usual + (1 - usual) * np.clip(filled, 0, 1), 1))
+
+
+def _held(s: Seen, at_mean_load: Floats) -> Floats:
+    """(time, replica) what sessions hold, which follow the day."""
+    return np.asarray(at_mean_load * s.flow.share * s.flow.load[:, s.top.service] / s.traits.mean_load)
 
 
 def _memory(s: Seen) -> Floats:
     saw = (s.x.t[:, None] / s.traits.saw_ms) % 1
     busy = np.minimum(s.flow.cpu / (s.top.capacity * s.top.cores + 0.1), 2)
-    return np.asarray(np.minimum(s.traits.memory * (0.85 + 0.2 * saw + 0.1 * busy) + s.x.memory, 1.0) * LIMIT_BYTES)
+    usual = s.traits.memory * (0.85 + s.traits.saw * saw + 0.1 * busy) * (1 - EMPTIED * np.minimum(s.x.empty, 1))
+    return _limited(usual, s.x.memory) * LIMIT_BYTES
 
 
 def _open_files(s: Seen) -> Floats:
-    held = s.flow.share * (s.flow.load * s.flow.latency)[:, s.top.service]
-    return np.asarray(np.minimum(s.traits.files + held + s.x.files * MAX_FILES, MAX_FILES))
+    waiting = s.flow.share * (s.flow.load * s.flow.latency)[:, s.top.service]
+    usual = (s.traits.files + _held(s, s.traits.open_files) + waiting) / MAX_FILES
+    return _limited(np.minimum(usual, 1), s.x.files) * MAX_FILES
 
 
 def _threads(s: Seen) -> Floats:
     at_work = s.flow.share * s.flow.load[:, s.top.service] * s.flow.replica_latency
-    return np.asarray(s.traits.threads + at_work + s.x.threads)
+    return np.asarray(s.traits.threads + _held(s, s.traits.busy_threads) + at_work + s.x.threads)
 
 
 def _gc(s: Seen) -> Floats:
@@ -134,13 +121,18 @@ def _host_io(s: Seen) -> Floats:
 
 
 def _host_free(s: Seen) -> Floats:
-    rotated = 0.03 * ((s.x.t[:, None] / DAY) % 1)
-    return np.asarray((1 - s.traits.disk - rotated) * DISK_BYTES)
+    return np.asarray((1 - s.traits.disk.at(s.x.t)) * DISK_BYTES)
 
 
 def _volume(s: Seen) -> Floats:
-    grown = 0.04 * ((s.x.t[:, None] / (3 * DAY)) % 1)
-    return np.asarray(np.minimum(s.traits.volume + grown + s.x.disk, 1) * VOLUME_BYTES)
+    return _limited(s.traits.volume.at(s.x.t), s.x.disk) * VOLUME_BYTES
+
+
+def _limit(per: str, value: float) -> Compute:
+    """A limit as its owner tells it: it never moves."""
+    width = {"replica": lambda s: len(s.top.service), "service": lambda s: len(s.top.names)}
+    size: Callable[[Seen], int] = width.get(per, lambda s: len(s.top.zone))
+    return lambda s: np.full((len(s.x.t), size(s)), value)
 
 
 def _certificate(s: Seen) -> Floats:
@@ -187,19 +179,25 @@ COUNTERS: tuple[Metric, ...] = (
 )
 """Each computes what is added in a second."""
 GAUGES: tuple[Metric, ...] = (
-    Metric("container_memory_working_set_bytes", "replica", 0.006, _memory),
-    Metric("process_open_fds", "replica", 0.03, _open_files),
-    Metric("process_threads", "replica", 0.03, _threads),
-    Metric("connection_pool_used_ratio", "pool", 0.08, lambda s: np.minimum(s.flow.pool, 1)),
-    Metric("queue_depth", "queue", 0.02, lambda s: s.flow.depth + s.flow.served * 0.3),
+    Metric("container_memory_working_set_bytes", "replica", 0.006, _memory, LIMIT_BYTES),
+    Metric("container_spec_memory_limit_bytes", "app replica", 0, _limit("replica", LIMIT_BYTES)),
+    Metric("process_open_fds", "app replica", 0.01, _open_files, MAX_FILES, is_whole=True),
+    Metric("process_max_fds", "app replica", 0, _limit("replica", MAX_FILES)),
+    Metric("process_threads", "replica", 0.005, _threads, is_whole=True),
+    Metric("connection_pool_used_ratio", "pool", 0.08, lambda s: np.minimum(s.flow.pool, 1), 1.0),
+    Metric("queue_depth", "queue", 0.02, lambda s: s.flow.depth + s.flow.served * 0.3, is_whole=True),
     Metric("queue_oldest_age_seconds", "queue", 0.05, lambda s: s.flow.age + 0.2),
-    Metric("volume_used_bytes", "db", 0.0005, _volume),
+    Metric("volume_used_bytes", "db", 0.0005, _volume, VOLUME_BYTES),
+    Metric("volume_size_bytes", "db", 0, _limit("service", VOLUME_BYTES)),
     Metric("certificate_days_left", "certificate", 0, _certificate),
     Metric("quota_remaining", "external", 0, _quota),
     Metric("node_memory_used_bytes", "host", 0.004, _host_memory),
     Metric("node_filesystem_avail_bytes", "host", 0.0005, _host_free),
+    Metric("node_filesystem_size_bytes", "host", 0, _limit("host", DISK_BYTES)),
     Metric("node_time_offset_seconds", "host", 0.1, lambda s: 0.002 + s.x.clock),
 )
+
+MEASURED = COUNTERS + GAUGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,13 +220,15 @@ class Exporter:
         self._bounds = (*BOUNDS_S, np.inf) if histogram else ()
         self._at = _owners(top)
         self.layout = self._lay_out()
-        self._blur = np.concatenate([np.full(len(self._at[m.per]), m.noise) for m in COUNTERS + GAUGES])
-        self._blur *= rng.lognormal(0, 0.6, len(self._blur))  # some are steadier than others
+        self._lumps = {f.name: Lumps.drawn(len(self._at[f.per]), rng) for f in FAMILIES}
+        self._blur = Blur.drawn(np.concatenate([np.full(len(self._at[m.per]), m.noise) for m in MEASURED]), rng)
+        self._most = np.concatenate([np.full(len(self._at[m.per]), m.most) for m in MEASURED])
+        self._is_whole = np.flatnonzero(np.concatenate([np.full(len(self._at[m.per]), m.is_whole) for m in MEASURED]))
 
     @property
     def blurred(self) -> int:
         """How many columns get noise with memory: the last ones."""
-        return len(self._blur)
+        return len(self._most)
 
     def measure(self, flow: Flow, x: Effects, rng: Generator, drift: Floats) -> Floats:
         """(time, series) increments of counters and values of gauges. drift: (time, blurred) noise with memory."""
@@ -238,9 +238,10 @@ class Exporter:
         columns += [m.compute(seen)[:, self._at[m.per]] * self._step_s for m in COUNTERS]
         columns += [m.compute(seen)[:, self._at[m.per]] for m in GAUGES]
         out = np.concatenate(columns, axis=1)
-        white = rng.standard_normal(drift.shape, np.float32)
-        white *= 1 + TAIL * white * white
-        out[:, exact:] *= np.maximum(1 + self._blur * self._noise * (white + drift), 0.05)
+        some = out[:, exact:]
+        self._blur.spread(some, x, rng, drift, self._noise)
+        np.minimum(some, self._most, out=some)
+        some[:, self._is_whole] = np.round(some[:, self._is_whole])
         return out
 
     def _requests(self, family: Family, seen: Seen, rng: Generator) -> list[Floats]:
@@ -249,8 +250,8 @@ class Exporter:
         rate, failing = family.rate(seen)[:, at] * self._step_s, np.clip(family.errors(seen)[:, at], 0, 1)
         good, bad = (rng.poisson(np.maximum(x, 0)).astype(float) for x in (rate * (1 - failing), rate * failing))
         n = good + bad
-        blur = np.hypot(SPREAD / np.sqrt(np.maximum(n, 1)), MEAN_NOISE) * self._noise
-        mean = family.latency(seen)[:, at] * np.maximum(1 + blur * rng.standard_normal(n.shape), 0.1)
+        blur = np.hypot(SPREAD / np.sqrt(np.maximum(n, 1)), MEAN_NOISE)
+        mean = self._lumps[family.name].spread(family.latency(seen)[:, at], blur, seen.x, rng, self._noise)
         middle = np.log(mean) - SPREAD**2 / 2
         bounds = self._bounds if family.has_buckets else ()
         buckets = [n / (1 + np.exp(-1.702 / SPREAD * (np.log(bound) - middle))) for bound in bounds]
@@ -276,7 +277,7 @@ class Exporter:
         """(target, replica, host, service) of a column; -1 = none."""
         top = self._top
         services, replicas = len(top.names), len(top.service)
-        if per == "replica":
+        if per in {"replica", "app replica"}:
             return services + i, i, int(top.host[i]), int(top.service[i])
         if per == "host":
             return services + replicas + i, -1, i, -1
@@ -292,7 +293,7 @@ def _who(top: Topology, per: str, i: int) -> list[tuple[str, str]]:
         return [("service", top.names[0]), ("handler", top.endpoints[i])]
     if per == "host":
         return [("host", top.hosts[i]), ("zone", f"z{top.zone[i]}")]
-    if per == "replica":
+    if per in {"replica", "app replica"}:
         name, host = top.names[top.service[i]], int(top.host[i])
         return [("service", name), ("pod", f"{name}-{i}"), ("host", top.hosts[host]), ("zone", f"z{top.zone[host]}")]
     return [("service", top.names[i])]
@@ -309,6 +310,7 @@ def _owners(top: Topology) -> dict[str, Ints]:
         "edge": np.arange(len(top.caller)),
         "served edge": np.flatnonzero(np.isin(role[top.callee], ("app", "queue"))),
         "replica": np.flatnonzero(np.isin(top.service, ours)),
+        "app replica": np.flatnonzero(np.isin(top.service, top.of("entry", "app"))),
         "host": np.arange(len(top.zone)),
         "endpoint": np.arange(len(top.endpoints)),
         "pool": np.unique(top.caller[role[top.callee] == "db"]),

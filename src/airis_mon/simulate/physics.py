@@ -122,7 +122,7 @@ class Physics:
         """Requests from the users down to the stores; queues hand on what their consumers fetch."""
         top = self._top
         usual = _mixed(users, top.visits)
-        calls = _mixed(users, top.calls) * attempts
+        calls = _mixed(users, top.calls) * attempts * (1 + x.extra)
         load = np.zeros_like(usual)
         depth, served = np.zeros_like(usual), np.zeros_like(usual)
         load[:, 0] = usual[:, 0]

@@ -13,7 +13,7 @@ from numpy.random import Generator
 
 from airis_mon.simulate.dice import DAY, HOUR, MINUTE, Dice
 from airis_mon.simulate.faults import FALL_MS, Fault, reach
-from airis_mon.simulate.kinds import HARMLESS, KINDS, LONGEST_LEAD_MS, Kind
+from airis_mon.simulate.kinds import HARMLESS, KINDS, LONGEST_HARMLESS_MS, LONGEST_LEAD_MS, WARM_UP_H, Kind
 from airis_mon.simulate.settings import Settings
 from airis_mon.simulate.topology import Topology
 
@@ -22,9 +22,11 @@ SECOND_ODDS = 0.11
 """Of a case with a fault: another begins within five minutes, unless it would befall the same."""
 FAULTS_PER_CYCLE = (CASES - CONTROLS) * (1 + SECOND_ODDS)
 INNOCENT = 10
-AMPLITUDE_MEDIAN, AMPLITUDE_SIGMA = 1.5, 0.9
+AMPLITUDE_MEDIAN, AMPLITUDE_SIGMA = 1.9, 0.9
 LONGEST_MS = 90 * MINUTE
-HARMLESS_PER_DAY = {"cpu_spike": 60.0, "memory_bump": 36.0, "thread_burst": 36.0, "batch_job": 12.0}
+HARMLESS_PER_DAY = {"cpu_spike": 60.0, "memory_bump": 36.0, "thread_burst": 36.0, "batch_job": 12.0, "refill": 2.0}
+ROLL_MS = 40_000
+"""So long it takes to replace one replica."""
 TITLES = {
     "deploy": "Roll out {entity} {version}",
     "config": "Change limits of {entity}",
@@ -99,7 +101,8 @@ class Plan:
 
     def harmless(self, start: int, end: int) -> list[Fault]:
         """Harmless events that do anything in [start, end)."""
-        return [f for cycle in self._between(start, end) for f in cycle.harmless if f.is_active(start, end)]
+        cycles = self._between(start - LONGEST_HARMLESS_MS, end)
+        return [f for cycle in cycles for f in cycle.harmless if f.is_active(start, end)]
 
     def changes(self, start: int, end: int) -> list[Change]:
         """Guilty and innocent ones in [start, end); who is which, only the truth says."""
@@ -132,7 +135,7 @@ class Plan:
         n_innocent = INNOCENT * len(guilty) if faults else round(10 * (end - start) / DAY)
         innocent = [self._innocent(rng, start, end) for _ in range(n_innocent)]
         changes = sorted((*guilty, *innocent), key=lambda c: (c.t, c.entity))
-        rollouts = [self._rollout(c, n, i) for i, c in enumerate(changes) if c.kind == "deploy"]
+        rollouts = [self._rollout(c, n, i, rng) for i, c in enumerate(changes) if c.kind == "deploy"]
         windows, drains = self._works(n, start, end, rng)
         return Cycle(cases, tuple(changes), (*rollouts, *drains, *self._noise(n, start, end, rng)), windows)
 
@@ -201,11 +204,11 @@ class Plan:
     def _change(self, t: int, entity: str, kind: str) -> Change:
         return Change(t, entity, kind, TITLES[kind].format(entity=entity, version=f"build {t // 1000 % 100_000}"))
 
-    def _rollout(self, change: Change, n: int, i: int) -> Fault:
+    def _rollout(self, change: Change, n: int, i: int, rng: Generator) -> Fault:
         at = self._topology.names.index(change.entity)
         replicas = tuple(self._topology.replicas(at).tolist())
-        end = change.t + len(replicas) * 40_000
-        return Fault(f"rollout-{n}-{i}", "rollout", change.entity, at, "all", replicas, change.t, 1, end, 1.0)
+        end = change.t + len(replicas) * ROLL_MS + round(rng.uniform(*WARM_UP_H) * HOUR)
+        return Fault(f"rollout-{n}-{i}", "rollout", change.entity, at, "all", replicas, change.t, ROLL_MS, end, 1.0)
 
     def _works(self, n: int, start: int, end: int, rng: Generator) -> tuple[tuple[Window, ...], list[Fault]]:
         """One maintenance window a day or so, and the replica that it takes out."""
@@ -226,21 +229,15 @@ class Plan:
         made: list[Fault] = []
         for kind, per_day in HARMLESS_PER_DAY.items():
             expected = per_day * self._settings.noise * len(self._topology.names) / 25 * (end - start) / DAY
-            for i in range(int(rng.poisson(expected))):
-                entity, at, scope, replicas = self._victim(HARMLESS[kind], rng)
-                begin, length = int(rng.integers(start, end)), int(rng.lognormal(0.7, 0.6) * MINUTE)
-                made.append(
-                    Fault(
-                        f"{kind}-{n}-{i}",
-                        kind,
-                        entity,
-                        at,
-                        scope,
-                        replicas,
-                        begin,
-                        10_000,
-                        begin + length,
-                        float(rng.lognormal(0.2, 0.9)),
-                    )
-                )
+            made += [self._passing(f"{kind}-{n}-{i}", kind, start, end, rng) for i in range(int(rng.poisson(expected)))]
         return made
+
+    def _passing(self, name: str, kind: str, start: int, end: int, rng: Generator) -> Fault:
+        """A harmless event that begins within [start, end)."""
+        what = HARMLESS[kind]
+        entity, at, scope, replicas = self._victim(what, rng)
+        begin, length = int(rng.integers(start, end)), int(rng.lognormal(0.7, 0.6) * MINUTE)
+        if what.last_h[1]:
+            length = int(rng.uniform(*what.last_h) * HOUR)
+        amplitude = float(rng.lognormal(0.2, 0.9))
+        return Fault(name, kind, entity, at, scope, replicas, begin, 10_000, begin + length, amplitude)

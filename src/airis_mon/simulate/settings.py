@@ -18,7 +18,7 @@ class Settings:
     """One world's settings, checked: raises InputError naming field, value, limit and remedy.
 
     services: of a random topology only. faults_per_day: expected, over long times. amplitude, noise and dirt multiply
-    what version 1 was frozen with (0 = none). edges_wrong: share of the published graph's edges that are missing, and
+    what the version was frozen with (0 = none). edges_wrong: share of the published graph's edges that are missing, and
     as many that are extra. history_days: faults before that are the history's and not to be scored. kinds: only these
     faults.
     """

@@ -17,6 +17,9 @@ Edge = tuple[str, str]
 ROLES = ("entry", "app", "cache", "db", "queue", "external")
 ZONES = 3
 MAX_CALLS, MAX_VISITS = 2.5, 6.0
+CHRONIC_ODDS, BORNE = 0.05, 0.1
+"""A few services fail for one request in a hundred, and have done so for so long that callers fall back on something
+else: only so much of it reaches them."""
 PEAK_FACTOR = 1.7
 """Peak demand of a common day over its mean; capacities are laid out for it."""
 
@@ -46,6 +49,7 @@ class Topology:
     own_s: Floats  # (service,) latency of its own when idle
     idle_s: Floats  # (service,) the same with its calls
     base_errors: Floats  # (service,) error probability of its own on a good day
+    chronic: Floats  # (service,) of what fails always, 0 for all but a few
     unsteady: Floats  # (service,) how far its latency wanders, of itself
     pool_size: Floats  # (service,) connections to its stores; a request holds one while it works
     workers: Floats  # (service,) per replica
@@ -190,6 +194,8 @@ def _furnish(names: tuple[str, ...], roles: tuple[str, ...], caller: Ints, calle
     busy, spare = rng.uniform(0.25, 0.62, size), rng.uniform(0.15, 0.4, size)
     capacity = (load * PEAK_FACTOR / replicas / busy)[service]
     scaled = (rank >= 2) & np.isin(role, ("app",))[service] & (rng.random(size) < 0.5)[service]
+    is_bad = (rng.random(size) < CHRONIC_ODDS) & ~np.isin(role, ("entry", "queue"))
+    chronic = np.where(is_bad, rng.uniform(0.01, 0.03, size), 0.0)
     return Topology(
         names=names,
         roles=roles,
@@ -200,7 +206,7 @@ def _furnish(names: tuple[str, ...], roles: tuple[str, ...], caller: Ints, calle
         timeout_s=np.maximum(0.25, nominal[callee] * rng.uniform(6, 20, edges)),
         retries=rng.choice([0, 1, 2], edges, p=[0.55, 0.35, 0.1]),
         lag_s=np.where(rng.random(edges) < 0.6, 0.0, np.minimum(rng.exponential(30, edges), 90)),
-        spread=rng.uniform(0.5, 1.0, edges),
+        spread=rng.uniform(0.5, 1.0, edges) * np.where(chronic[callee] > 0, BORNE, 1.0),
         is_async=is_async,
         cache_of=_caches(role, caller, callee),
         endpoints=tuple(f"/{word}" for word in ("browse", "search", "buy", "account", "upload")[:endpoints]),
@@ -211,8 +217,9 @@ def _furnish(names: tuple[str, ...], roles: tuple[str, ...], caller: Ints, calle
         is_parallel=rng.random(size) < 0.4,
         own_s=own_s,
         idle_s=nominal,
-        base_errors=rng.lognormal(-8, 1.0, size),
-        unsteady=rng.lognormal(-1.9, 1.1, size),
+        base_errors=np.minimum(rng.lognormal(-9.4, 1.2, size), 0.001),
+        chronic=chronic,
+        unsteady=np.minimum(rng.lognormal(-2.4, 1.0, size), 1),
         pool_size=np.maximum(1, load * PEAK_FACTOR * _holding(own_s, role, caller, callee, per_call) / spare),
         workers=rng.choice([4.0, 8.0, 16.0], size),
         service=service,

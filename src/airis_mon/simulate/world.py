@@ -9,6 +9,7 @@ import numpy as np
 import xxhash
 
 from airis_mon.series.labels import Labels
+from airis_mon.simulate.background import Background
 from airis_mon.simulate.dice import MINUTE, Dice, Floats, Times
 from airis_mon.simulate.dirt import Block, Dirt, Mask
 from airis_mon.simulate.faults import Effects, Fault
@@ -20,7 +21,7 @@ from airis_mon.simulate.plan import TITLES, Change, Plan
 from airis_mon.simulate.settings import Settings, check_seed
 from airis_mon.simulate.topology import PEAK_FACTOR, Edge, build, published
 
-VERSION = "1"
+VERSION = "2"
 """Named in everything that is measured on a world; another number means other worlds from the same seeds."""
 PAGE = 240
 """Steps that are made at once, always the same ones: a shorter block is cut from them."""
@@ -28,8 +29,6 @@ SCALE_DELAY_MS = 5 * MINUTE
 DRIFT_MS = 7 * MINUTE
 DRIFT = 0.6
 """Noise with memory beside that without."""
-BURST = 1.6
-"""Failures of good days: the logarithm of their rate wanders so far."""
 KEEP_EVERY = 24
 
 
@@ -61,6 +60,7 @@ class World:
         self.physics = Physics(self.topology, settings.step_s)
         traits = self.dice.at("traits")
         self._exporter = Exporter(self.topology, traits, settings.step_s, settings.noise, histogram=settings.histogram)
+        self._background = Background(self.topology, self.dice, settings.noise)
         self._dirt = Dirt(self.layout, self.dice, settings.dirt)
         self.settled = self._settled()
         start = _Carry(self.settled, np.zeros(self.layout.counters), self.layout.labels)
@@ -109,17 +109,9 @@ class World:
         harmless = self.plan.harmless(int(t[0]), int(t[-1]) + 1)
         x = effects([*faults, *harmless], self.topology, t, self.settings.step_ms)
         users = demand(self.topology, self.dice, t, self.settings.noise)
-        self._trouble(t, x)
+        self._background.stir(t, x)
         flow, state = self.physics.advance(users, self._active(t), x, state)
         return flow, x, state
-
-    def _trouble(self, t: Times, x: Effects) -> None:
-        """What no day is without: some services are unsteady, and their requests fail in bursts. In both twins."""
-        top, level = self.topology, self.settings.noise
-        waits = self.dice.smooth("unsteady", t, MINUTE, len(top.names)) * level
-        fails = self.dice.smooth("failing", t, 2 * MINUTE, len(top.names)) * level
-        x.wait[:] += (top.unsteady * np.maximum(waits, 0) ** 2)[:, top.service]
-        x.errors[:] += (top.base_errors * np.expm1(np.maximum(BURST * fails, 0)))[:, top.service]
 
     def _settled(self) -> State:
         """The state of a quiet world."""
