@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from airis_mon.yardstick.episodes import Truth
-from tests.yardstick.worldbuilder import MINUTE, Line, fault, finding, marked, quiet, world
+from tests.yardstick.worldbuilder import MINUTE, WORLD, Line, fault, finding, marked, quiet, world
 
 DAY = 1440
 ONSET = DAY + 600
@@ -36,6 +36,24 @@ FAULT = fault("cart", ONSET, ONSET + 30, path=("cart", "shop"))
 def test_a_fault_is_found_on_its_path_from_its_onset_to_shortly_after_its_end(entity, minute, is_found):
     judged, at = truth([(entity, [minute])], [FAULT])
     assert judged.found(at).tolist() == [is_found]
+
+
+TOP = WORLD.topology
+CART = TOP.replicas(TOP.names.index("cart")).tolist()
+HOSTS = [TOP.hosts[TOP.host[replica]] for replica in CART]
+
+
+@pytest.mark.parametrize("at", range(len(CART)))
+def test_the_host_of_a_replica_that_suffers_tells_of_the_fault_and_no_other_host_does(at):
+    suffering = fault("cart", ONSET, ONSET + 30, replicas=(CART[at],))
+    for host in TOP.hosts:
+        judged, alarm = truth([(host, [ONSET + 5])], [suffering])
+        assert judged.found(alarm).tolist() == [host == HOSTS[at]]
+
+
+def test_both_ends_of_an_edge_tell_of_its_fault():
+    between = fault("cart", ONSET, ONSET + 30, edge=("bank", "cart"))
+    assert truth([("bank", [ONSET + 5])], [between])[0].found(np.array([ONSET + 5])).tolist() == [True]
 
 
 def test_an_alarm_that_has_stood_since_before_the_fault_finds_nothing():

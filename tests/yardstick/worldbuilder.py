@@ -12,15 +12,16 @@ from airis_mon.yardstick.worlds import Spec, WorldRun, WorldSignal
 MINUTE, DAY = 60_000, 86_400_000
 SPEC = Spec("dev", "shop", 7, days=3.0, history_days=1.0)
 START = SPEC.settings.start_ms
+WORLD = SPEC.world()
 
 
-def fault(service, onset_min, end_min, *, path=(), is_valid=True, name="f"):
+def fault(service, onset_min, end_min, *, path=(), is_valid=True, name="f", replicas=(), edge=None):
     """A fault by minutes after the start."""
     onset = START + onset_min * MINUTE
-    made = Fault(name, "cpu_hog", service, 0, "all", (), onset, 0, START + end_min * MINUTE, 1.0)
+    made = Fault(name, "cpu_hog", service, 0, "all", replicas, onset, 0, START + end_min * MINUTE, 1.0)
     felt = (Indicator("latency", onset, 2.0),) if is_valid else ()
     is_history = onset < START + DAY
-    return Verdict(made, "case", None, felt, tuple(Reached(s, onset) for s in path), is_history)
+    return Verdict(made, "case", edge, felt, tuple(Reached(s, onset) for s in path), is_history)
 
 
 def finding(entity, minute):
@@ -51,7 +52,7 @@ def world(lines, faults=(), findings=()):
         score.append(np.zeros(len(line.value), np.float32) if line.score is None else line.score.astype(np.float32))
     first = np.concatenate([[0], np.cumsum([len(v) for v in value])])
     return WorldRun(
-        SPEC, None, tuple(signals), first,
+        SPEC, WORLD, tuple(signals), first,
         np.concatenate(offset), np.concatenate(value), np.concatenate(score), tuple(faults), (), tuple(findings),
     )  # fmt: skip
 

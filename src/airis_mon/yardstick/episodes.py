@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airis_mon.series.batch import Times
+from airis_mon.simulate.topology import Topology
 from airis_mon.simulate.truth import Verdict
 from airis_mon.yardstick.worlds import STEP_S, WorldRun
 
@@ -37,9 +38,15 @@ class Stretch:
     end: int
 
 
-def asked(v: Verdict) -> Stretch:
-    """A fault is found by an alarm of what it befell, or of any service on its path, before it is long over."""
-    entities = frozenset({v.fault.entity, *(r.service for r in v.path)})
+def asked(topology: Topology, v: Verdict) -> Stretch:
+    """A fault is found by an alarm of what it befell or reached that begins before it is long over.
+
+    Befallen: who is to blame, both ends of an edge, and the hosts of the replicas that suffer, since that is where
+    such a fault shows as well, and an operator who is told of the host has been told of the fault. Reached: the
+    services on its path.
+    """
+    hosts = (topology.hosts[topology.host[replica]] for replica in v.fault.replicas)
+    entities = frozenset((v.fault.entity, *(v.edge or ()), *hosts, *(r.service for r in v.path)))
     return Stretch(entities, v.fault.onset_ms, v.fault.end_ms + GRACE_MS)
 
 
@@ -54,7 +61,7 @@ class Truth:
         for i, signal in enumerate(run.signals):
             self._of.setdefault(signal.entity, []).append(i)
         self._is_quiet = self._quiet(run.start_ms + run.offset.astype(np.int64))  # (row,)
-        self._asked = [asked(v) for v in run.events]
+        self._asked = [asked(run.world.topology, v) for v in run.events]
         self._moved_to = [self._moved(s) for s in self._asked]
         self._faults = [self._ranges(s) for s in self._asked]
         self._elsewhere = [[self._ranges(e) for e in places] for places in self._moved_to]

@@ -249,8 +249,8 @@ def _chosen(lines: Mapping[str, Matched]) -> dict[str, Any]:
 
 
 _REMARKS = (
-    "recall: faults that users felt, in which an alarm of the service, its host or a service on the path began.",
-    "by chance: the same question, as long and of the same services, asked where nothing was injected.",
+    "recall: faults that users felt, in which an alarm began: of the service, its hosts or a service on the path.",
+    "by chance: the same question, as long and of the same services and hosts, asked where nothing was injected.",
     "false: alarms of one signal in quiet time, closer ones being one; harmless jobs and rollouts count as quiet.",
     "Intervals: 95 %, worlds drawn again and what is in them. No arm's own line was chosen on any of these worlds.",
     "Public labelled series (NAB, SMD, ASD) are asked by `make bench`.",
