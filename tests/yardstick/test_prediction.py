@@ -7,7 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from airis_mon.query.values import Vector
+from airis_mon.errors import AirisError
+from airis_mon.series.labels import metric_of
+from airis_mon.simulate.faults import Fault
+from airis_mon.simulate.settings import Settings
+from airis_mon.simulate.world import World
 from airis_mon.yardstick import prediction
 from airis_mon.yardstick.prediction import (
     KINDS,
@@ -16,21 +20,26 @@ from airis_mon.yardstick.prediction import (
     RESOURCES,
     STATIC,
     STEP_MS,
+    WRITTEN_FOR,
     Case,
     Gauge,
     Judged,
     Limit,
     Watch,
+    check_version,
     chosen_share,
     false_rate,
+    figures,
+    filled,
     held,
     judge,
     judged,
-    limits,
     on_patterns,
     recall,
+    stretches,
     warnings,
 )
+from airis_mon.yardstick.rulesarm import metrics_read
 from airis_mon.yardstick.worlds import Spec
 
 HOUR = 3_600_000
@@ -88,7 +97,7 @@ def test_warning_of_a_series_that_does_not_leak_is_false() -> None:
 
 
 def test_warning_while_it_leaks_is_not_false_though_it_may_be_late() -> None:
-    assert only(on(15 * HOUR, END), leak(10 * HOUR, 15 * HOUR)).watches[0].false == 0
+    assert only(on(15 * HOUR, 17 * HOUR), leak(10 * HOUR, 15 * HOUR)).watches[0].false == 0
 
 
 def test_limit_beyond_the_end_is_not_judged_but_its_warning_is_not_false() -> None:
@@ -98,7 +107,55 @@ def test_limit_beyond_the_end_is_not_judged_but_its_warning_is_not_false() -> No
 
 def test_history_is_not_judged() -> None:
     found = only(on(2 * HOUR, 3 * HOUR), leak(4 * HOUR, 6 * HOUR), begin=8 * HOUR)
-    assert found == Judged((), (Watch("memory_leak", 0, (END - 8 * HOUR) / 86_400_000),))
+    assert found == Judged((), (Watch("memory_leak", 0, 0.0, (END - 8 * HOUR) / 86_400_000),))
+
+
+def test_who_always_warns_predicts_nothing_and_is_false_all_the_time() -> None:
+    always, line = np.ones((2, STEPS), np.bool_), np.concatenate([on(12 * HOUR, 16 * HOUR), on(0, 0)])
+    struck = [(leak(10 * HOUR, 15 * HOUR), [0])]
+    both = gauge(np.zeros(2 * STEPS))
+    lost, won = ([judge(both, warns, struck, 2 * HOUR, END)] for warns in (always, line))
+    assert (recall(lost), recall(won)) == (0, 1)
+    assert [w.false for w in lost[0].watches] == [1, 1]
+    assert [w.false_hours for w in lost[0].watches] == pytest.approx([17 - 2 / 12, 23], abs=1e-9)
+    assert (false_rate(won), figures(won)["falseHoursPerSeriesMonth"].value) == (0, 0)
+    assert chosen_share({0.0: lost, 0.8: won}) == 0.8
+
+
+def test_warning_from_before_the_judged_days_is_false_while_it_stands() -> None:
+    (watch,) = only(on(5 * HOUR, 9 * HOUR), begin=8 * HOUR).watches
+    assert (watch.false, watch.false_hours) == (1, 1.0)
+
+
+def test_warning_from_before_the_onset_is_no_news_of_the_leak_and_a_false_one() -> None:
+    found = only(on(9 * HOUR, END), leak(10 * HOUR, END - HOUR))
+    assert math.isnan(found.cases[0].lead_ms)
+    assert (found.watches[0].false, found.watches[0].false_hours) == (1, 1.0)
+
+
+def test_short_break_does_not_make_news_of_a_warning_from_before_the_onset() -> None:
+    warns = on(9 * HOUR, 12 * HOUR) | on(12 * HOUR + 30 * 60_000, END)
+    assert math.isnan(only(warns, leak(10 * HOUR, 15 * HOUR)).cases[0].lead_ms)
+
+
+@pytest.mark.parametrize(("hours", "false"), [(6, 0), (7, 1)])
+def test_warning_may_linger_after_a_leak_but_not_stay(hours: int, false: int) -> None:
+    found = only(on(12 * HOUR, (16 + hours) * HOUR), leak(10 * HOUR, 15 * HOUR))
+    assert found.watches[0].false == false
+    assert found.cases[0].lead_ms == 3 * HOUR
+
+
+def test_only_time_with_samples_is_watched() -> None:
+    used = np.where(np.arange(STEPS) < 100, 0.5, np.nan)
+    (watch,) = judge(gauge(used), on(0, 0), [], 0, END).watches
+    assert watch.days == pytest.approx(100 * STEP_MS / 86_400_000)
+
+
+def test_stretches_are_joined_over_half_an_hour() -> None:
+    row = np.zeros(40, np.bool_)
+    row[[3, 4, 11, 19, 20]] = True
+    assert stretches(row) == [(3, 11), (19, 20)]
+    assert stretches(np.zeros(5, np.bool_)) == []
 
 
 def test_condition_counts_once_it_has_held() -> None:
@@ -125,22 +182,38 @@ def test_gap_ends_a_warning() -> None:
     assert warns[102]
 
 
-def test_limit_lies_a_set_room_above_the_usual_level_and_never_above_the_nominal_one() -> None:
-    value = np.array([[0.2] * 9 + [0.9], [0.5] * 9 + [0.9], [np.nan] * 9 + [0.9]])
-    found = limits(RESOURCES[0], Vector([(("pod", p),) for p in "abc"], value, np.isfinite(value)), np.arange(10) < 9)
-    assert found.tolist() == pytest.approx([0.8, 1.0, 1.0])
+def test_limits_are_those_that_the_world_exports() -> None:
+    world = World(Settings(topology="shop", days=1, step_s=60, histogram=False), 1)
+    read = metrics_read([r.used for r in RESOURCES])
+    assert read <= {metric_of(labels) for labels in world.labels}
+    assert read >= {
+        "container_spec_memory_limit_bytes", "process_max_fds", "volume_size_bytes", "node_filesystem_size_bytes"
+    }  # fmt: skip
+
+
+def test_leak_fills_its_pods_whatever_deploys_have_named_them() -> None:
+    pods = ("cart-4", "cart-1f0a9-4", "cart-5", "cart-1f0a9-14", "mail-4x-6")
+    fault = Fault("f", "memory_leak", "cart", 0, "zone", (4, 6), HOUR, 2 * HOUR, 5 * HOUR, 1.0)
+    one = Gauge(RESOURCES[0], pods, T, np.zeros((5, STEPS)), np.zeros((5, STEPS)), np.ones((5, STEPS), np.bool_))
+    assert filled(one, [fault]) == [(Limit("memory_leak", HOUR, 3 * HOUR, 5 * HOUR), [0, 1, 4])]
+
+
+def test_another_version_of_the_world_is_refused() -> None:
+    check_version()
+    with pytest.raises(AirisError, match=f"written for version {WRITTEN_FOR} of the world, this is 99"):
+        check_version("99")
 
 
 def test_rates_are_of_cases_and_of_series_months() -> None:
     some = (Case("x", HOUR), Case("x", HOUR / 4), Case("x", np.nan)), (Case("x", HOUR / 2),)
     assert recall([Judged(cases) for cases in some]) == 0.5
-    assert false_rate([Judged((), (Watch("x", 1, 30.44), Watch("x", 0, 30.44)))]) == 0.5
+    assert false_rate([Judged((), (Watch("x", 1, 2.0, 30.44), Watch("x", 0, 0.0, 30.44)))]) == 0.5
     assert math.isnan(recall([Judged()]))
 
 
 def test_share_with_the_best_recall_is_chosen_among_the_silent_ones() -> None:
     def at(leads: float, false: int) -> list[Judged]:
-        return [Judged((Case("x", leads), Case("x", HOUR)), (Watch("x", false, 30.44),))]
+        return [Judged((Case("x", leads), Case("x", HOUR)), (Watch("x", false, 0.0, 30.44),))]
 
     assert chosen_share({0.6: at(HOUR, 5), 0.8: at(HOUR, 0), 0.9: at(np.nan, 0)}) == 0.8
     assert chosen_share({0.6: at(HOUR, 5), 0.8: at(HOUR, 2)}) == 0.8

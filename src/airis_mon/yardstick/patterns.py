@@ -1,7 +1,7 @@
-"""Series that look like the beginning of an exhaustion, most of which are none: what the simulated world has little of.
+"""Series that look like the beginning of an exhaustion, most of which are none: more of them than the world has.
 
-Its volumes and pods hardly rise unless something leaks, so a line through six hours is nearly always right there. Here
-logs rotate, caches fill, data is loaded and days come and go, beside leaks that are steady and leaks that accelerate.
+What rises there without harm keeps well below its limit, and what leaks does so in a straight line. Here logs rotate,
+caches fill, data is loaded and days come and go near the limit, beside leaks that are steady and that accelerate.
 """
 
 from __future__ import annotations
