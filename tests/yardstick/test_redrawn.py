@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from airis_mon.yardstick.redrawn import percentile, ratio
 
@@ -13,6 +14,12 @@ def test_percentile_is_that_of_all_numbers_together() -> None:
     found = percentile([[1.0, 2.0], [], [3.0, 4.0, 5.0]], 50)
     assert (found.value, found.n) == (3.0, 5)
     assert found.low < 3 < found.high
+
+
+@pytest.mark.parametrize("percent", [0, 5, 50, 95, 100])
+def test_percentile_is_that_of_numpy_also_where_numbers_are_equal(percent: float) -> None:
+    some = [[3.0, 1.0, 1.0], [2.5, 3.0, 3.0, 7.0]]
+    assert percentile(some, percent).value == pytest.approx(np.percentile(np.concatenate(some), percent))
 
 
 def test_one_world_alone_still_has_an_interval() -> None:
