@@ -17,11 +17,17 @@ from airis_mon.series.catalogue import Catalogue
 
 STEP = 15_000
 DAY = 5760
+LIMIT_S = 300
+"""The first to judge may have to compile."""
 Run = Callable[[Detection], Detection]
 
 
 def wave(first: int, n: int) -> list[float]:
     return [10 + float(np.sin(i / 3)) for i in range(first, first + n)]
+
+
+def settled(detection: Detection) -> None:
+    assert detection.settle(LIMIT_S)
 
 
 def learner(site: Any, detection: Detection, **given: Any) -> Learner:
@@ -49,79 +55,79 @@ def spikes(site: Any) -> list[float]:
 
 def test_what_was_learned_of_the_past_judges_from_now_on(site: Any, running: Run) -> None:
     detection = running(site.detection())
-    assert detection.settle(60)
+    settled(detection)
     now = site.clock.now
     past(site, detection, "load", now - DAY * STEP, wave(0, DAY))
     site.commit(detection, "load", now, [10.0, 100.0])  # too new to be judged
-    assert detection.settle(60)
+    settled(detection)
     assert spikes(site) == []
     learned = learner(site, detection).learn(now - DAY * STEP, now, is_saving=False)
-    detection.adopt(learned.state, learned.until).result(60)
+    detection.adopt(learned.state, learned.until).result(LIMIT_S)
     site.commit(detection, "load", now + 2 * STEP, wave(2, 600))
     site.commit(detection, "load", now + 602 * STEP, [400.0])
-    assert detection.settle(60)
+    settled(detection)
     assert spikes(site) == [400.0]
 
 
 def test_what_came_while_it_was_learned_is_judged_then_and_told_once(site: Any, running: Run) -> None:
     detection = running(site.detection())
-    assert detection.settle(60)
+    settled(detection)
     now = site.clock.now
     past(site, detection, "load", now - DAY * STEP, wave(0, DAY))
     learned = learner(site, detection).learn(now - DAY * STEP, now, is_saving=False)
     site.commit(detection, "load", now, [10.0, 100.0])
-    assert detection.settle(60)
+    settled(detection)
     assert spikes(site) == []  # in warm-up
-    detection.adopt(learned.state, learned.until).result(60)
+    detection.adopt(learned.state, learned.until).result(LIMIT_S)
     assert spikes(site) == [100.0]
-    detection.adopt(learned.state, learned.until).result(60)
+    detection.adopt(learned.state, learned.until).result(LIMIT_S)
     assert spikes(site) == [100.0]
     assert [a.value for a in site.store.found.values() if a.value > 50] == [100.0]
 
 
 def test_what_was_unusual_while_it_was_learned_is_told_though_live_knew_too_little(site: Any, running: Run) -> None:
     detection = running(site.detection())
-    assert detection.settle(60)
+    settled(detection)
     now = site.clock.now
     past(site, detection, "load", now - DAY * STEP, [*wave(0, DAY - 100), 70.0, *wave(DAY - 99, 99)])
     site.commit(detection, "load", now, [10.0, 100.0])
-    assert detection.settle(60)
+    settled(detection)
     assert spikes(site) == []
     learned = learner(site, detection).learn(now - DAY * STEP, now, is_saving=False)
     assert learned.anomalies > len(learned.news)
-    detection.adopt(learned.state, learned.until, learned.news).result(60)
-    detection.adopt(learned.state, learned.until, learned.news).result(60)
+    detection.adopt(learned.state, learned.until, learned.news).result(LIMIT_S)
+    detection.adopt(learned.state, learned.until, learned.news).result(LIMIT_S)
     assert spikes(site) == [100.0]
 
 
 def test_what_only_live_knows_stays_known(site: Any, running: Run) -> None:
     detection = running(site.detection())
-    assert detection.settle(60)
+    settled(detection)
     now = site.clock.now
     past(site, detection, "load", now - 240 * STEP, wave(0, 240))
     site.commit(detection, "other", now, wave(0, 400))
-    assert detection.settle(60)
+    settled(detection)
     learned = learner(site, detection).learn(now - 240 * STEP, now, is_saving=False)
     site.store.rows = {key: v for key, v in site.store.rows.items() if key[1] > now + 390 * STEP}  # kept no longer
     again = learner(site, detection).learn(now - 240 * STEP, now, is_saving=False)
     assert again.samples < learned.samples
-    detection.adopt(again.state, again.until).result(60)
+    detection.adopt(again.state, again.until).result(LIMIT_S)
     site.commit(detection, "other", now + 400 * STEP, [100.0])
-    assert detection.settle(60)
+    settled(detection)
     assert spikes(site) == [100.0]
 
 
 def test_what_was_taken_over_outlives_a_crash(site: Any, running: Run) -> None:
     first = running(site.detection())
-    assert first.settle(60)
+    settled(first)
     now = site.clock.now
     past(site, first, "load", now - DAY * STEP, wave(0, DAY))
     learned = learner(site, first).learn(now - DAY * STEP, now, is_saving=False)
-    first.adopt(learned.state, learned.until).result(60)  # it dies here
+    first.adopt(learned.state, learned.until).result(LIMIT_S)  # it dies here
 
     second = running(site.detection())
     site.commit(second, "load", now, [10.0, 100.0])
-    assert second.settle(60)
+    settled(second)
     assert spikes(site) == [100.0]
 
 
@@ -132,21 +138,21 @@ def test_series_that_were_evicted_meanwhile_do_not_come_back(site: Any, running:
     learned = learner(site, detection).learn(now - 240 * STEP, now, is_saving=False)
     detection.evict(10**15)
     running(detection)
-    detection.adopt(learned.state, learned.until).result(60)
+    detection.adopt(learned.state, learned.until).result(LIMIT_S)
     assert detection.watch.in_use == 0
 
 
 def test_a_state_that_cannot_be_used_is_refused_and_live_goes_on(site: Any, running: Run) -> None:
     detection = running(site.detection())
-    assert detection.settle(60)
+    settled(detection)
     now = site.clock.now
     site.commit(detection, "load", now, wave(0, 240))
-    assert detection.settle(60)
+    settled(detection)
     broken: Pair = ({}, {})
     with pytest.raises(StoreError, match="cannot be used"):
-        detection.adopt(broken, now).result(60)
+        detection.adopt(broken, now).result(LIMIT_S)
     site.commit(detection, "load", now + 240 * STEP, [100.0])
-    assert detection.settle(60)
+    settled(detection)
     assert (spikes(site), detection.counts.failures) == ([100.0], 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from airis_mon.app.backfill import DAY_MS, HOUR_MS, Backfill, Parts, Past
 from airis_mon.app.detection import Detection, Make
 from airis_mon.app.judge import judge
 from airis_mon.app.learner import Learner
-from airis_mon.app.spans import Spans
+from airis_mon.app.spans import Progress, Spans
 from airis_mon.detect.base import State
 from airis_mon.detect.detectors.record import Record
 from airis_mon.detect.watch import Watch
@@ -124,7 +125,7 @@ class Process:
         self.backfill = Backfill(
             Parts(
                 pasts=given.get("pasts") or [Past("fake", self.source, days)],
-                spans=Spans(site.folder / "backfill.json"),
+                spans=given.get("spans") or Spans(site.folder / "backfill.json"),
                 catalogue=self.catalogue,
                 commit=past,
                 learner=Learner(site.store, fresh, lambda: self.catalogue.types, self.clock, lambda: False),
@@ -134,10 +135,11 @@ class Process:
                 now=self.clock,
                 is_busy=given.get("is_busy", lambda: False),
                 retry_s=0.01,
+                refused_s=given.get("refused_s", 0.05),
             )
         )
         self.detection.start()
-        assert self.detection.settle(60)
+        assert self.detection.settle(300)
 
     def clock(self) -> int:
         return self.site.now
@@ -160,7 +162,7 @@ class Process:
         await self.backfill.stop()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while not holds():  # noqa: ASYNC110 what is waited for happens in threads as well
                 await asyncio.sleep(0.005)
 
@@ -228,13 +230,13 @@ async def test_live_is_out_of_warm_up_when_the_newest_day_is_learned(site: Site)
 
     site.source.before = hold
     process.sample(0, NOW, 50.0)  # nothing is known of it yet
-    assert process.detection.settle(60)
+    assert process.detection.settle(300)
     process.backfill.start()
     await process.until(lambda: process.told["learnedFrom"] is not None)
     assert [(a.t, a.value) for a in site.told] == [(NOW, 50.0)]  # told as soon as the past was known
     process.live(site.source.batch(NOW + STEP, NOW + 60 * STEP))
     process.sample(1, NOW + 60 * STEP, 90.0)
-    assert process.detection.settle(60)
+    assert process.detection.settle(300)
     assert [a.value for a in site.told] == [50.0, 90.0]
     await process.until(lambda: process.backfill.health()["degraded"] == ["fake"])
     is_more.set()
@@ -251,7 +253,7 @@ async def test_anomalies_of_the_past_are_stored_and_nobody_is_told(site: Site) -
     found = site.store.anomalies(None, 0, NOW)
     assert (SPIKE_MS, 90.0) in [(a.t, a.value) for a in found]
     again = site.process(days=3)  # what it catches up with is the past, too
-    assert again.detection.settle(60)
+    assert again.detection.settle(300)
     assert site.told == []
 
 
@@ -316,15 +318,43 @@ async def test_a_source_that_is_away_is_told_and_asked_again(site: Site, error: 
     assert process.told["fault"] == ""
 
 
-async def test_what_a_source_will_never_answer_is_told_and_left(site: Site) -> None:
+async def test_a_source_that_refused_is_told_and_asked_again(site: Site) -> None:
     process = site.process(days=1)
+    token = asyncio.Event()
+
+    def refused(_start: int, _end: int) -> None:
+        if not token.is_set():
+            raise InputError("the server answered 401")
+
+    site.source.before = refused
+    process.backfill.start()
+    await process.until(lambda: len(site.source.asked) >= 3)
+    assert process.backfill.stage != "done"
+    assert (process.told["fault"], process.told["learnedFrom"]) == ("the server answered 401", None)
+    assert process.backfill.health()["degraded"] == ["fake"]
+    token.set()
+    await process.until(lambda: process.backfill.stage == "done")
+    await process.backfill.stop()
+    assert (process.told["fault"], process.told["fetched"]) == ("", 1.0)
+    assert process.backfill.health()["degraded"] == []
+
+
+async def test_a_source_that_refused_is_asked_less_often_than_one_that_is_away(site: Site) -> None:
+    away = Source()
+
+    def gone(_start: int, _end: int) -> None:
+        raise Transient("no route to host")
 
     def refused(_start: int, _end: int) -> None:
         raise InputError("the selector is malformed")
 
-    site.source.before = refused
-    await process.learn()
-    assert (process.told["fault"], process.told["learnedFrom"]) == ("the selector is malformed", None)
+    away.before, site.source.before = gone, refused
+    process = site.process(pasts=[Past("away", away, 1.0), Past("fake", site.source, 1.0)], refused_s=600.0)
+    process.backfill.start()
+    await process.until(lambda: len(away.asked) >= 6)
+    assert len(site.source.asked) == 1
+    assert process.backfill.health()["degraded"] == ["away", "fake"]
+    await process.backfill.stop()
 
 
 async def test_what_is_missing_is_told_and_remembered(site: Site) -> None:
@@ -390,3 +420,44 @@ async def test_one_source_does_not_wait_for_another_that_is_away(site: Site) -> 
     first, second = process.backfill.status()["sources"]
     assert (first["learnedFrom"], second["fetched"]) == (None, 1.0)
     await process.backfill.stop()
+
+
+class Disk(Spans):
+    """Notes which threads write."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.threads: set[threading.Thread] = set()
+
+    def save(self) -> None:
+        self.threads.add(threading.current_thread())
+        super().save()
+
+
+async def test_the_disk_is_never_waited_for_in_the_event_loop(site: Site) -> None:
+    disk = Disk(site.folder / "backfill.json")
+    process = site.process(days=1, spans=disk)
+    tries = []
+
+    def flaky(_start: int, _end: int) -> None:
+        tries.append(1)
+        if len(tries) < 4:
+            raise Transient("connection refused")
+
+    site.source.before = flaky
+    await process.learn()
+    assert disk.threads
+    assert threading.main_thread() not in disk.threads
+
+
+def test_what_has_not_changed_is_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "backfill.json"
+    spans = Spans(path)
+    spans.known["fake"] = Progress.at(NOW)
+    spans.save()
+    path.unlink()
+    spans.save()
+    assert not path.exists()
+    spans.known["fake"].samples = 1
+    spans.save()
+    assert Spans(path).known == spans.known

@@ -22,6 +22,7 @@ from airis_mon.app.learner import Learned, Learner, Stopped
 from airis_mon.app.spans import Progress, Spans
 from airis_mon.errors import AirisError, InputError, StoreBusy, StoreError, Transient
 from airis_mon.ingest.base import History, Missing, Slice
+from airis_mon.ingest.threads import in_thread
 from airis_mon.series.admit import Limits, admit
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
@@ -39,6 +40,8 @@ MARGIN_MS = HOUR_MS
 ROWS = 50_000
 """Samples of one commit: live commits wait for one such at most."""
 RETRY_S = 30.0
+REFUSED_S = 600.0
+"""A source that refused is asked again so much later: its token may be mended, or somebody else had answered."""
 SAVE_S = 5.0
 WAIT_S, WAITS = 0.05, 200
 """So long, at most, for live samples that wait, before each commit."""
@@ -58,7 +61,8 @@ class Parts:
     """What a backfill works with.
 
     commit: its own, so that nothing live waits behind its rows. keep_ms: how long the store keeps samples. now: ms of
-    the wall clock. is_busy: whether live samples wait.
+    the wall clock. is_busy: whether live samples wait. retry_s, refused_s: when a source is asked again that was away,
+    or that refused.
     """
 
     pasts: Sequence[Past]
@@ -72,6 +76,7 @@ class Parts:
     now: Callable[[], int]
     is_busy: Callable[[], bool]
     retry_s: float = RETRY_S
+    refused_s: float = REFUSED_S
 
 
 @dataclass(slots=True)
@@ -83,7 +88,7 @@ class _State:
     goal: int  # ms, from when on its past is wanted
     fraction: float = 0.0  # of the span under way
     fault: str = ""  # why it does not go on
-    is_hopeless: bool = False  # it will never answer
+    rests_until: float = 0.0  # monotonic s; it refused, and is not asked before
 
     @property
     def is_fetched(self) -> bool:
@@ -164,22 +169,22 @@ class Backfill:
             await self._fetch(state, lambda s: s.is_fetched)
         if any(s.is_fetched and not s.is_learned for s in self._states):
             await self._learn()
-        return all(s.is_hopeless or (s.is_fetched and s.is_learned) for s in self._states)
+        return all(s.is_fetched and s.is_learned for s in self._states)
 
     # -- fetching -----------------------------------------------------------------------------------------------
 
     async def _fetch(self, state: _State, is_there: Callable[[_State], bool]) -> None:
         """Span by span backwards, until enough is there or the source does not answer."""
         try:
-            while not state.is_hopeless and not is_there(state):
+            while not is_there(state) and time.monotonic() >= state.rests_until:
                 self.stage = "fetching"
                 state.goal = max(state.goal, self.parts.now() - self.parts.keep_ms + MARGIN_MS)
                 if not state.is_fetched:
                     await self._span(state)
                 state.fault = ""
         except InputError as error:
-            state.fault, state.is_hopeless = str(error), True
-            log.warning("backfill.refused", source=state.past.name, error=state.fault)
+            state.fault, state.rests_until = str(error), time.monotonic() + self.parts.refused_s
+            log.warning("backfill.refused", source=state.past.name, error=state.fault, retry_s=self.parts.refused_s)
         except Exception as error:  # noqa: BLE001 boundary: one call into a plug-in; other sources go on
             state.fault = str(error) or type(error).__name__
             tell = log.warning if isinstance(error, AirisError | OSError) else log.exception
@@ -198,7 +203,7 @@ class Backfill:
                     await self._store(piece, state)
                     missing += piece.missing
         finally:
-            self.parts.spans.save()  # whatever ended it: what is stored need not be fetched again
+            await in_thread(self.parts.spans.save)  # whatever ended it: what is stored need not be fetched again
         self._note(state, missing)
         if progress.ahead < progress.since:
             raise Transient(missing[-1].why if missing else "it answered a part only")
@@ -207,7 +212,7 @@ class Backfill:
         progress.seconds += took
         progress.since = progress.ahead = progress.begin
         state.fraction = 0.0
-        await asyncio.to_thread(self.parts.spans.save)
+        await in_thread(self.parts.spans.save)
 
     async def _store(self, piece: Slice, state: _State) -> None:
         progress = state.progress
@@ -222,7 +227,7 @@ class Backfill:
         state.fraction = piece.fraction
         if time.monotonic() - self._saved >= SAVE_S:
             self._saved = time.monotonic()
-            await asyncio.to_thread(self.parts.spans.save)
+            await in_thread(self.parts.spans.save)
 
     def _note(self, state: _State, missing: Sequence[Missing]) -> None:
         """What is missing for good; what lies ahead will be asked for again."""
@@ -268,7 +273,7 @@ class Backfill:
             return
         for state, known in zip(self._states, since, strict=True):
             state.progress.learned = known
-        await asyncio.to_thread(self.parts.spans.save)
+        await in_thread(self.parts.spans.save)
         took = time.monotonic() - began
         pace = {"samples": learned.samples, "seconds": round(took, 1), "samples_per_s": round(learned.samples / took)}
         event = "backfill.completed" if is_last else "backfill.learned"

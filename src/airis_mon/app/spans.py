@@ -52,6 +52,7 @@ class Spans:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._written = b""
         self.known = self._read()
 
     @property
@@ -60,13 +61,20 @@ class Spans:
         return max((p.until for p in self.known.values()), default=0)
 
     def save(self) -> None:
-        """Writes all of it down; waits for the disk. Raises OSError when it cannot be written."""
+        """Writes down what has changed; waits for the disk. Raises OSError when it cannot be written.
+
+        Not to be called by two threads at once.
+        """
+        content = msgspec.json.encode(self.known)
+        if content == self._written:
+            return
         temporary = self._path.with_suffix(".tmp")
         with temporary.open("wb") as file:
-            file.write(msgspec.json.encode(self.known))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)
+        self._written = content
 
     def _read(self) -> dict[str, Progress]:
         try:
