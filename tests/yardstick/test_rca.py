@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from airis_mon.simulate.world import World
 from airis_mon.yardstick import rca
 from airis_mon.yardstick.ranks import DEPTH, Outcome
 from airis_mon.yardstick.worlds import Spec
@@ -90,6 +91,14 @@ def test_a_difference_within_its_interval_is_a_tie_and_not_a_reversal() -> None:
     assert "N-sigma / robust" not in verdict.figures["reversed"]["petshop"]
 
 
+def test_a_pair_that_only_some_worlds_decide_is_a_tie_and_not_a_reversal() -> None:
+    public = some("petshop", BETTER) + some("nezha", BETTER)
+    strong, weak = FLAT | {"robust": 0.2}, FLAT | {"robust": 0.6}
+    even = [replace(o, world=f"{w}") for w in range(4) for o in world(weak if w > 1 else strong)]
+    assert rca.fairness([replace(o, world="") for o in even] + public).figures["reversed"]["nezha"]
+    assert not rca.fairness(even + public).figures["reversed"]["nezha"]
+
+
 def test_where_no_two_methods_are_told_apart_nobody_can_tell() -> None:
     verdict = rca.fairness(everywhere(FLAT))
     assert verdict.fair is None
@@ -118,7 +127,7 @@ def test_the_table_tells_parts_apart_with_test_last_and_ours_as_not_built() -> N
 def test_the_answer_names_its_worlds_and_judges_nothing_that_is_not_built(tmp_path: Path) -> None:
     asked = rca.worlds(quick=False)
     said = rca.summed(asked, everywhere(BETTER), tmp_path, quick=False)
-    assert said.on["world"] == "1"
+    assert said.on["world"] == World.version
     assert [s.name for s in asked if s.part == "test"] == said.on["worlds"]["test"]
     assert "AIRIS_BENCH_DATA" in said.on["public"]["petshop"]
     fair, lift = said.claims
@@ -153,6 +162,7 @@ def test_a_small_world_is_measured_and_told_of(tmp_path: Path) -> None:
     assert heard == sorted(heard)
     assert heard[-1] == 1.0
     assert {o.part for o in found} == {"dev"}
+    assert {o.world for o in found} == {spec.name}
     assert all(set(rca.RANKERS) <= set(o.hits) for o in found)
     assert [o.hits for o in found if o.source == "world hosts" and "oracle" in o.hits] == []
     chance = next(o for o in found if o.source == "world").hits["chance"]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-T = TypeVar("T")
 NOT_BUILT: Final = "not built"
 Verdict = Literal["HOLDS", "FAILS", "INCONCLUSIVE", "not built"]
 Tell = Callable[[float, str], None]
@@ -77,23 +76,6 @@ class Question(Protocol):
         """Measures. quick: fewer and shorter worlds, for a look at whether it works, never for a claim."""
 
 
-def bootstrap(
-    items: Sequence[T], figure: Callable[[Sequence[T]], float], *, rounds: int = 2000, seed: int = 0
-) -> Estimate:
-    """A figure of some items with its percentile bootstrap interval (Efron 1979, doi:10.1214/aos/1176344552).
-
-    Rounds in which the figure is not defined (NaN) are left out. Without items, or where it is not defined for them,
-    all three numbers are NaN.
-    """
-    rng, n = np.random.default_rng(seed), len(items)
-    if not n:
-        return Estimate(np.nan, np.nan, np.nan, 0)
-    again = [figure([items[i] for i in rng.integers(0, n, n)]) for _ in range(rounds)]
-    known = [x for x in again if not np.isnan(x)]
-    low, high = np.percentile(known, (2.5, 97.5)).tolist() if known else (np.nan, np.nan)
-    return Estimate(float(figure(items)), low, high, n)
-
-
 Sums = NDArray[np.float64]
 """(..., k) columns added up."""
 
@@ -103,7 +85,8 @@ class Resampled:
     """Column sums of items that lie in groups, and those of the same data drawn again. n: items.
 
     drawn: (round, k), each round's groups drawn with replacement, then the items of each: faults or series of one
-    world are no independent witnesses (Davison & Hinkley, Bootstrap Methods and their Application, 1997, 3.8).
+    world are no independent witnesses (Davison & Hinkley, Bootstrap Methods and their Application, 1997, 3.8). Of one
+    group, items alone (Efron 1979, doi:10.1214/aos/1176344552). Both may have axes between, as (round, stratum, k).
     """
 
     total: Sums

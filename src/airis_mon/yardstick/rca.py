@@ -1,8 +1,8 @@
 """Question `rca`: how published root-cause rankers do on the simulated world and on public incidents; is it fair.
 
 A world in which the simplest method is always right, or never, teaches nothing, and one that ranks methods as nobody
-else's incidents do teaches the wrong thing. `fairness` says which of it holds; the rule was set before the world was
-asked.
+else's incidents do teaches the wrong thing. `fairness` says which of it holds; the rule was set before the worlds of
+the table were run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from airis_mon.yardstick.cases import CLASS_OF, CLASSES, Case, Moment, world_cas
 from airis_mon.yardstick.public import BESIDE, ENVIRONMENT, KNOWN_FLOORS, SETS, floor, public_cases
 from airis_mon.yardstick.rankers import chance, correlation, monitorrank, nsigma, oracle, pagerank, robust
 from airis_mon.yardstick.ranking import Ranker
-from airis_mon.yardstick.ranks import Outcome, estimates, lead, outcome
+from airis_mon.yardstick.ranks import Drawn, Outcome, outcome
 from airis_mon.yardstick.worlds import Part, Spec, specs
 
 RANKERS: dict[str, Ranker] = {
@@ -76,6 +76,7 @@ def summed(asked: Sequence[Spec], found: Sequence[Outcome], data: Path, *, quick
 
 
 _REMARKS = (
+    "Intervals: 95 %, worlds of each topology drawn again and the cases in them; of public sets the cases alone.",
     "Equal scores count as every order of them would on average: no order of names or columns looks like skill.",
     "Of the world: only faults that users felt, and that are somebody's; earlier faults stay in the history.",
     "Of two faults at once each is asked for alone, and the other one is a wrong answer.",
@@ -94,7 +95,7 @@ def measured(asked: Sequence[Spec], data: Path, tell: Tell) -> list[Outcome]:
     found = list[Outcome]()
     for k, spec in enumerate(asked):
         tell(k / (len(asked) + 1), f"world {spec.name}")
-        found += [outcome(c, spec.part, _arms(c)) for c in _cases(spec)]
+        found += [outcome(c, spec.part, _arms(c), spec.name) for c in _cases(spec)]
     tell(len(asked) / (len(asked) + 1), "public incidents")
     found += [outcome(c, "", _arms(c)) for c in public_cases(data)]
     tell(1.0, "ranked")
@@ -149,11 +150,12 @@ def _portions(found: Sequence[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
 
 
 def _rows(part: str, some: Sequence[Outcome]) -> Iterator[Row]:
+    drawn = Drawn(some)
     for arm in some[0].hits:
         if arm == FLOOR and part in SETS:
             yield _floor(part, some)
         else:
-            yield Row(arm, part, estimates(some, arm))
+            yield Row(arm, part, drawn.estimates(arm))
     yield Row(OURS, part, {}, "not built")
 
 
@@ -161,7 +163,7 @@ def _floor(part: str, some: Sequence[Outcome]) -> Row:
     """What proves the reading of a public set right; all cases count the same, as they did where it is known from."""
     first, third = KNOWN_FLOORS[part]
     note = f"on {part}, every case counting the same; known from elsewhere: AC@1 {first:g}, AC@3 {third:g}"
-    return Row(FLOOR, part, estimates([replace(o, group="") for o in some], FLOOR), note)
+    return Row(FLOOR, part, Drawn([replace(o, group="") for o in some]).estimates(FLOOR), note)
 
 
 # --- is it fair? ------------------------------------------------------------------------------------------------------
@@ -186,12 +188,13 @@ def fairness(found: Sequence[Outcome]) -> Fairness:
 
     1. N-sigma's AC@1, the mean over topologies, lies within BAND at every honest moment.
     2. No pair of methods (chance is one) stands the other way round on PetShop or on Nezha. A pair is decided where
-       the 95 % interval of the difference of Avg@5, over the same cases drawn, leaves out 0; otherwise it is a tie. A
-       pair that the public sets themselves decide against each other binds nobody: no world could agree with both.
+       the 95 % interval of the difference of Avg@5 leaves out 0, over the same worlds and cases drawn; otherwise it is
+       a tie. A pair that the public sets themselves decide against each other binds nobody: no world could agree with
+       both.
 
     Without both public sets, or where no two methods are decided alike on the world and a set, nobody can tell.
     """
-    band = {m: estimates(_world(found, m), "N-sigma")["AC@1"] for m in HONEST}
+    band = {m: Drawn(_world(found, m)).estimates("N-sigma")["AC@1"] for m in HONEST}
     orders = {source: _order([o for o in found if o.source == source]) for source in SETS}
     world = _order(_world(found, HONEST[-1]))
     split = [pair for pair in world if {_sign(o[pair]) for o in orders.values()} >= {1, -1}]
@@ -231,7 +234,8 @@ def _world(found: Sequence[Outcome], moment: Moment) -> list[Outcome]:
 
 
 def _order(some: Sequence[Outcome]) -> Order:
-    return {(a, b): lead(some, a, b) for a, b in combinations(RANKERS, 2)}
+    drawn = Drawn(some)
+    return {(a, b): drawn.lead(a, b) for a, b in combinations(RANKERS, 2)}
 
 
 def _sign(by: Estimate) -> int:
@@ -259,7 +263,7 @@ def _tau(a: Order, b: Order) -> float | None:
 
 def _claims(found: Sequence[Outcome], verdict: Fairness) -> tuple[Claim, ...]:
     says: dict[bool | None, Says] = {True: "HOLDS", False: "FAILS", None: "INCONCLUSIVE"}
-    first = estimates(_world(found, HONEST[-1]), "N-sigma")["AC@1"]
+    first = Drawn(_world(found, HONEST[-1])).estimates("N-sigma")["AC@1"]
     fair = Claim(
         "fair world",
         "N-sigma's AC@1 on the world lies between .3 and .6, and methods rank as on PetShop and Nezha",
