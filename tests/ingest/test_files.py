@@ -208,11 +208,76 @@ def test_an_empty_metric_is_a_bad_row(csv):
         ("timestamp,cpu\n1,2\n", False, "--wide"),
         ("timestamp,cpu,cpu\n1,2,3\n", True, "stands twice"),
         ("timestamp,host\n1,a\n", True, "holds numbers"),
+        (",timestamp,value\n0,1,2\n", False, "column 1 has no name"),
+        ("timestamp,__name__,value\n1,cpu,2\n", False, "name it 'metric'"),
     ],
 )
 def test_a_file_that_cannot_be_meant_says_why(csv, text, wide, words):
     with pytest.raises(InputError, match=words):
         read(csv(text), wide=wide)
+
+
+SUFFIXES = {"gz": "gzip", "bz2": "bz2", "zst": "zstd", "lz4": "lz4"}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("is_cut", [True, False])
+@pytest.mark.parametrize("piece_bytes", [5_000, 4 << 20])
+def test_a_damaged_or_falsely_named_compressed_file_is_told_by_name(tmp_path, suffix, is_cut, piece_bytes):
+    path = tmp_path / f"data.csv.{suffix}"
+    text = b"timestamp,value\n" + b"".join(b"%d,%d\n" % (i, i * 7919 % 1000) for i in range(20_000))
+    with pa.CompressedOutputStream(str(path), SUFFIXES[suffix]) as out:
+        out.write(text)
+    whole = path.read_bytes()
+    assert len(read(path)[0]) == 20_000
+    path.write_bytes(whole[: len(whole) * 2 // 3] if is_cut else text)
+    with pytest.raises(InputError, match=rf"data\.csv\.{suffix}: cannot be read"):
+        read(path, piece_bytes=piece_bytes)
+
+
+def test_a_damaged_parquet_file_is_told_by_name(tmp_path):
+    path = tmp_path / "data.parquet"
+    value = np.random.default_rng(0).normal(size=20_000)
+    pq.write_table(pa.table({"timestamp": range(20_000), "value": value}), path, compression="snappy")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:5000] + b"\xff" * 2000 + whole[7000:])
+    with pytest.raises(InputError, match=r"data\.parquet: cannot be read"):
+        read(path)
+
+
+LIMITED = [
+    ({"max_label_bytes": 60}, "1,5,a\n2,5," + "x" * 80 + "\n3,5,b\n", "limits.max_label_bytes = 60", [1, 3]),
+    ({"max_labels": 1}, "1,5,\n2,5,a\n3,5,\n", "limits.max_labels = 1", [1, 3]),
+    ({"max_series": 2}, "1,5,a\n2,5,b\n3,5,c\n4,5,a\n5,5,c\n", "limit of 2 series", [1, 2, 4]),
+]
+
+
+@pytest.mark.parametrize(("limits", "text", "said", "kept"), LIMITED)
+def test_labels_beyond_a_limit_name_their_row_and_can_be_skipped(csv, limits, text, said, kept):
+    path = csv("timestamp,value,host\n" + text)
+    with pytest.raises(InputError, match=rf"data row {3 if 'max_series' in limits else 2}: .*{said}.*--skip-bad"):
+        list(FileReader(path, Catalogue(**limits)))
+    (batch,) = FileReader(path, Catalogue(**limits), skip_bad=True)
+    assert (batch.t // 1000).tolist() == kept
+    assert batch.refused == len(text.splitlines()) - len(kept) == len(batch.refusals)
+    assert said in batch.refusals[0].reason
+
+
+def test_only_the_series_that_are_meant_are_taken_and_known(csv):
+    catalogue = Catalogue()
+    path = csv("timestamp,host,cpu,mem\n1,a,1,2\n2,b,3,4\n3,a,5,x\n")
+    reader = FileReader(
+        path,
+        catalogue,
+        wide=True,
+        skip_bad=True,
+        is_meant=lambda s: dict(s)["__name__"] == "mem" and ("host", "a") in s,
+    )
+    (batch,) = reader
+    assert [(series_name(catalogue.labels(s)), v) for s, v in zip(batch.sid, batch.value, strict=True)] == [
+        ('mem{host="a"}', 2.0)
+    ]
+    assert (len(catalogue), batch.refused) == (1, 1)
 
 
 def test_a_missing_file_is_an_input_error(tmp_path):

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airis_mon.errors import InputError, Refusal
 from airis_mon.ingest.columns import Mask, codes_of, is_numeric, numbers_of, times_of
 from airis_mon.ingest.combinations import combinations
 from airis_mon.series.batch import MAX_REFUSALS, Batch, Ids, empty_batch
 from airis_mon.series.catalogue import Catalogue
-from airis_mon.series.labels import METRIC, canonical
+from airis_mon.series.labels import METRIC, Labels, canonical
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,8 +34,13 @@ PIECE_ROWS = 65_536
 NAMELESS = "value"
 """The metric of a long file without a `metric` column."""
 
+_UNWANTED = -1
+"""In place of a series id: none of those that are meant, or none that can be."""
 _NO_TIME = "is no time; write RFC 3339 such as 2026-01-31T12:00:00Z, or integer seconds or milliseconds"
 _NO_NUMBER = "is no number; write a decimal number, or leave it empty for a gap"
+
+
+Words = NDArray[np.object_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,9 @@ class FileReader:
 
     Rows keep their order; a wide row gives one sample per metric, in order of columns. An empty value is a gap (NaN)
     and keeps its row. A bad row is an InputError that names file, row (data rows count from 1), column, value and
-    remedy; with `skip_bad` it is left out and counted in the batch's `refused`. `labels` and `metrics` name the
-    columns, known from the start; `fraction` is how much has been read.
+    remedy; with `skip_bad` it is left out and counted in the batch's `refused`. So is a row whose labels are too many
+    or too long for the catalogue, or that is one series too much. Series that `is_meant` denies are left out without a
+    word. `labels` and `metrics` name the columns, known from the start; `fraction` is how much has been read.
     """
 
     def __init__(
@@ -61,21 +68,23 @@ class FileReader:
         *,
         wide: bool = False,
         skip_bad: bool = False,
+        is_meant: Callable[[Labels], bool] | None = None,
         piece_bytes: int = PIECE_BYTES,
     ) -> None:
         self.path = path
         self.wide = wide
         self._catalogue = catalogue
         self._skip_bad = skip_bad
+        self._is_meant = is_meant
         self._source = _open(path, piece_bytes, texts=() if wide else (TIME, VALUE))
         _check_header(path, self._source.columns, wide)
-        self._first = next(self._source.pieces, None)
+        self._row = 0  # data rows before the piece at hand, broken ones left out
+        self._broken = 0  # broken rows told of so far
+        self._first = self._next()
         self.labels: tuple[str, ...] = ()
         self.metrics: tuple[str, ...] = ()
         self._choose_columns()
         self._sids: dict[tuple[str, ...], list[int]] = {}
-        self._row = 0  # data rows before the piece at hand, broken ones left out
-        self._broken = 0  # broken rows told of so far
 
     @property
     def fraction(self) -> float:
@@ -84,21 +93,24 @@ class FileReader:
 
     def __iter__(self) -> Iterator[Batch]:
         """The file's samples, once. Raises InputError at the first bad row unless bad ones are skipped."""
-        import pyarrow as pa
-
         piece = self._first
         self._first = None
-        try:
-            while piece is not None:
-                yield self._batch(piece)
-                self._row += len(piece)
-                piece = next(self._source.pieces, None)
-        except pa.ArrowException as error:
-            raise InputError(f"{self.path}: after data row {self._row}: {error}") from None
+        while piece is not None:
+            yield self._batch(piece)
+            self._row += len(piece)
+            piece = self._next()
         if tail := self._tell_broken():
             if not self._skip_bad:
                 raise InputError(_sentence(self.path, tail[0]))
             yield empty_batch(tuple(_refusal(r) for r in tail[:MAX_REFUSALS]), len(tail))
+
+    def _next(self) -> pa.RecordBatch | None:
+        import pyarrow as pa
+
+        try:
+            return next(self._source.pieces, None)
+        except (pa.ArrowException, OSError) as error:  # OSError: what is compressed is damaged
+            raise InputError(f"{self.path}: cannot be read after data row {self._row}: {error}") from None
 
     def _tell_broken(self) -> list[_BadRow]:
         """Rows with a wrong number of cells that nobody has been told of."""
@@ -125,31 +137,34 @@ class FileReader:
         bad = {TIME: bad_time} | dict(zip(columns, (b for _, b in read), strict=True))
         if not self.wide and NAME in self._source.columns:
             bad[NAME] = _is_empty(piece.column(NAME))
-        refusals, refused, keep = self._judge(piece, bad)
-        sid = self._series(piece)[keep]  # (rows, metrics)
-        value = np.stack([v for v, _ in read], axis=1)[keep]
-        return Batch(sid.ravel(), np.repeat(t[keep], len(columns)), value.ravel(), refusals, refused)
+        sids, why = self._series(piece)  # (rows, metrics), (rows,)
+        bad[""] = why != ""
+        refusals, refused, keep = self._judge(piece, bad, why)
+        sid, value = sids[keep].ravel(), np.stack([v for v, _ in read], axis=1)[keep].ravel()
+        batch = Batch(sid, np.repeat(t[keep], len(columns)), value, refusals, refused)
+        return batch if self._is_meant is None else _taken(batch, sid != _UNWANTED)
 
-    def _judge(self, piece: pa.RecordBatch, bad: dict[str, Mask]) -> tuple[tuple[Refusal, ...], int, Mask]:
+    def _judge(self, piece: pa.RecordBatch, bad: dict[str, Mask], why: Words) -> tuple[tuple[Refusal, ...], int, Mask]:
         """What is refused of a piece, how many rows, and (n,) True where a row is kept."""
         broken = self._tell_broken()
         any_bad = np.logical_or.reduce(list(bad.values()))
         refused = len(broken) + int(any_bad.sum())
         if not refused:
             return (), 0, ~any_bad
-        rows = [*broken, *self._bad_cells(piece, bad, any_bad)]
+        rows = [*broken, *self._bad_cells(piece, bad, any_bad, why)]
         if not self._skip_bad:
             first = min(rows, key=lambda r: r.row)
             raise InputError(_sentence(self.path, first), tuple(_refusal(r) for r in rows[:MAX_REFUSALS]))
         return tuple(_refusal(r) for r in rows[:MAX_REFUSALS]), refused, ~any_bad
 
-    def _bad_cells(self, piece: pa.RecordBatch, bad: dict[str, Mask], any_bad: Mask) -> list[_BadRow]:
+    def _bad_cells(self, piece: pa.RecordBatch, bad: dict[str, Mask], any_bad: Mask, why: Words) -> list[_BadRow]:
         reasons = {TIME: _NO_TIME, NAME: "is no name; every row needs the name of its metric"}
         cells = []
         for i in np.flatnonzero(any_bad)[:MAX_REFUSALS].tolist():
             column = next(c for c, mask in bad.items() if mask[i])
-            value = str(piece.column(column)[i].as_py() or "")
-            cells.append(_BadRow(self._row_of(i), column, value, reasons.get(column, _NO_NUMBER)))
+            value = ",".join(str(piece.column(c)[i].as_py() or "") for c in ([column] if column else self.labels))
+            reason = reasons.get(column, _NO_NUMBER) if column else f"as labels: {why[i]}"
+            cells.append(_BadRow(self._row_of(i), column, value, reason))
         return cells
 
     def _row_of(self, index: int) -> int:
@@ -158,8 +173,8 @@ class FileReader:
             row += broken.row <= row
         return row
 
-    def _series(self, piece: pa.RecordBatch) -> Ids:
-        """(rows, metrics) series ids."""
+    def _series(self, piece: pa.RecordBatch) -> tuple[Ids, Words]:
+        """(rows, metrics) series ids, and (rows,) why a row's labels cannot be a series, "" where they can."""
         names = [*self.labels, *([NAME] if not self.wide and NAME in self._source.columns else [])]
         coded = [codes_of(piece.column(c)) for c in names]
         codes = np.array([codes for codes, _ in coded], np.int32).reshape(len(names), len(piece))
@@ -167,18 +182,28 @@ class FileReader:
         cells = [
             [words[code] for code in found[first].tolist()] for found, (_, words) in zip(codes, coded, strict=True)
         ]
-        table = np.empty((len(first), len(self.metrics) if self.wide else 1), np.int32)
+        table = np.full((len(first), len(self.metrics) if self.wide else 1), _UNWANTED, np.int32)
+        why = np.full(len(first), "", np.object_)
         # In order of appearance: sids of rows that stand together are adjacent.
         for at, words in enumerate(zip(*cells, strict=True) if cells else [()] * len(first)):
-            if words not in self._sids:
-                self._sids[words] = self._intern(names, words)
-            table[at] = self._sids[words]
-        return np.asarray(table[row])
+            try:
+                if words not in self._sids:
+                    self._sids[words] = self._intern(names, words)
+                table[at] = self._sids[words]
+            except InputError as error:
+                why[at] = str(error)
+        return np.asarray(table[row]), np.asarray(why[row])
 
     def _intern(self, names: Sequence[str], words: Sequence[str]) -> list[int]:
         given = dict(zip(names, words, strict=True))
         metrics = self.metrics if self.wide else (given.pop(NAME, NAMELESS) or NAMELESS,)
-        return [self._catalogue.intern(canonical([(METRIC, m), *given.items()])) for m in metrics]
+        series = [canonical([(METRIC, m), *given.items()]) for m in metrics]
+        is_meant = self._is_meant or (lambda _: True)
+        return [self._catalogue.intern(labels) if is_meant(labels) else _UNWANTED for labels in series]
+
+
+def _taken(batch: Batch, keep: Mask) -> Batch:
+    return Batch(batch.sid[keep], batch.t[keep], batch.value[keep], batch.refusals, batch.refused)
 
 
 def _is_empty(column: pa.Array) -> Mask:
@@ -215,10 +240,10 @@ def _open(path: Path, piece_bytes: int, texts: Sequence[str]) -> _Source:
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
         return _open_parquet(path) if is_parquet else _open_csv(path, piece_bytes, texts)
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except pa.ArrowInvalid as error:
         raise InputError(f"{path}: is neither CSV with a header nor Parquet: {error}") from None
+    except OSError as error:  # what is compressed is damaged, or something else than its name says
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _open_parquet(path: Path) -> _Source:
@@ -279,6 +304,10 @@ def _check_header(path: Path, columns: list[str], wide: bool) -> None:
     twice = [c for c, n in Counter(columns).items() if n > 1]
     if twice:
         raise InputError(f"{path}: column {twice[0]!r} stands twice in the header; rename one of them")
+    if "" in columns:
+        raise InputError(f"{path}: column {columns.index('') + 1} has no name; give it one, or leave the column out")
+    if METRIC in columns:
+        raise InputError(f"{path}: column {METRIC!r} cannot be a label; name it {NAME!r}")
     for needed in (TIME,) if wide else (TIME, VALUE):
         if needed not in columns:
             hint = "; is it a wide file? then add --wide" if needed == VALUE else ""
