@@ -143,6 +143,16 @@ def test_wide_files_gaps_and_compressed_text_are_read_too(tmp_path: Path):
     assert math.isnan(rows[3][2])
 
 
+def test_only_series_that_a_selector_means_are_given(tmp_path: Path):
+    path = written(tmp_path, [(h, t, float(h)) for h in range(3) for t in range(4)])
+    rows, _, _ = read(path, match=['m{host="a"}', '{host=~"c|d"}'])
+    assert sorted(rows) == [(f'm{{host="{h}"}}', t * 1000, v) for h, v in (("a", 0.0), ("c", 2.0)) for t in range(4)]
+    rows, _, told = read(path, match=["nothing"])
+    assert (rows, len(told)) == ([], 1)
+    with pytest.raises(InputError, match="selector"):
+        File(Catalogue(), path=path, match=["{"])
+
+
 def test_a_bad_row_is_named_and_nothing_is_left_behind(tmp_path: Path):
     path = tmp_path / "bad.csv"
     path.write_text("timestamp,value\n1,1\n2,x\n")

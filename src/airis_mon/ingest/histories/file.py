@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from itertools import islice
 from pathlib import Path
 
 from airis_mon.errors import Refusal
@@ -13,16 +14,19 @@ from airis_mon.ingest.sorting import RUN_ROWS, Sorter
 from airis_mon.ingest.threads import ahead, in_thread
 from airis_mon.series.batch import MAX_REFUSALS, Batch, empty_batch
 from airis_mon.series.catalogue import NEVER, Catalogue
+from airis_mon.series.matchers import compile_selectors
 
 FOREVER = 2**63 - 1
-STEP_ROWS = 500_000
-"""So many rows are read between two tellings of progress."""
+STEP_PIECES = 8
+"""So many pieces of the file, half a million rows or so, are read between two tellings of progress."""
 READING = 0.2
 """The share of reading in `fraction`: files were read and sorted five times as fast as samples are judged."""
 
 
 class File:
     """The samples of a long or wide file (see `FileReader`), whatever the order of its rows.
+
+    Of all its series, or of those that one of the selectors in `match` means if there are any.
 
     The file is read once, to its end, before the first slice with samples; memory stays bounded by a run of the
     sorting, `run_rows`, and a slice, `slice_rows`. What does not fit into one run goes to a temporary folder within
@@ -41,6 +45,7 @@ class File:
         path: Path | str,
         wide: bool = False,
         skip_bad: bool = False,
+        match: Sequence[str] = (),
         slice_rows: int = 1_000_000,
         run_rows: int = RUN_ROWS,
         folder: Path | None = None,
@@ -49,6 +54,7 @@ class File:
         self.refused = 0
         self._path = Path(path)
         self._wide, self._skip_bad = wide, skip_bad
+        self._is_meant = compile_selectors(match) if match else None
         self._slice_rows, self._run_rows, self._folder = slice_rows, run_rows, folder
 
     @property
@@ -73,21 +79,20 @@ class File:
                     yield found
 
     def _open(self) -> FileReader:
-        return FileReader(self._path, self.catalogue, wide=self._wide, skip_bad=self._skip_bad)
+        wide, skip_bad, is_meant = self._wide, self._skip_bad, self._is_meant
+        return FileReader(self._path, self.catalogue, wide=wide, skip_bad=skip_bad, is_meant=is_meant)
 
     def _take(self, pieces: Iterator[Batch], sorter: Sorter, start: int | None, end: int | None) -> Batch | None:
         """Reads a step; what was refused in it, as a batch without samples, or None at the file's end."""
-        rows = refused = 0
+        taken = refused = 0
         refusals: list[Refusal] = []
-        for piece in pieces:
+        for piece in islice(pieces, STEP_PIECES):
             sorter.add(_within(piece, start, end))
+            taken += 1
             refused += piece.refused
             refusals += piece.refusals
-            rows += len(piece)
-            if rows >= STEP_ROWS:
-                break
         self.refused += refused
-        return empty_batch(tuple(refusals[:MAX_REFUSALS]), refused) if rows or refused else None
+        return empty_batch(tuple(refusals[:MAX_REFUSALS]), refused) if taken else None
 
     async def _sorted(self, sorter: Sorter, start: int | None, end: int | None) -> AsyncGenerator[Slice, None]:
         windows = sorter.windows(self._slice_rows)
