@@ -10,6 +10,7 @@ import pytest
 
 from airis_mon.errors import ConfigError, InputError, Transient
 from airis_mon.ingest.promapi import BROKEN_TRIES, FIRST_PATIENCE_S, PromApi, TooMuch
+from airis_mon.ingest.promgate import Gate
 from airis_mon.ingest.scrape import Access
 from tests.ingest.promfake import NOW, Ask, FakePrometheus, Quick, bad, good, matrix, sent, success
 
@@ -36,7 +37,8 @@ class Answers:
 
 
 def api(*answers: Any, url: str = "http://prom.test:9090", access: Access | None = None, **more: Any) -> PromApi:
-    more = {"clock": Quick(), "requests_per_s": 1000.0} | more
+    clock = more.pop("clock", None) or Quick()
+    more = {"clock": clock, "gate": Gate(requests_per_s=1000.0, clock=clock)} | more
     it = PromApi(url, access or Access(), transport=FakePrometheus(Answers(*answers)), **more)
     it.answered_at, it._is_met = 0.0, True  # as if it had answered before
     return it
@@ -169,7 +171,7 @@ async def test_a_retry_after_is_kept_to_by_every_request():
         times.append(clock.t)
         return first.pop() if first else good(ONE)
 
-    it = PromApi("http://p.test", Access(), transport=FakePrometheus(trouble), clock=clock, requests_per_s=1000)
+    it = PromApi("http://p.test", Access(), transport=FakePrometheus(trouble), clock=clock)
     await it.at("x", NOW)
     await it.at("y", NOW)
     assert times[0] == NOW
@@ -232,14 +234,38 @@ async def test_a_server_that_takes_no_post_is_asked_by_get_from_then_on():
     assert asked(it)[2].form["query"] == "x"
 
 
-async def test_so_many_requests_are_under_way_and_begin_in_a_second():
+async def test_so_many_requests_are_under_way_and_begin_in_a_second_by_all_who_share_a_gate():
     clock = Quick()
     began: list[int] = []
     fake = FakePrometheus(lambda ask: began.append(clock.t) or good(ONE))
-    it = PromApi("http://p.test", Access(), transport=fake, clock=clock, concurrency=3, requests_per_s=4)
-    await asyncio.gather(*(it.at("x", NOW) for _ in range(20)))
+    gate = Gate(concurrency=3, requests_per_s=4, clock=clock)
+    two = [PromApi("http://p.test", Access(), transport=fake, clock=clock, gate=gate) for _ in range(2)]
+    await asyncio.gather(*(two[i % 2].at("x", NOW) for i in range(20)))
     assert fake.most_under_way <= 3
     assert began[-1] - began[0] >= 19 * 250
+
+
+async def test_one_who_ends_its_connections_lets_no_more_requests_through_the_gate_of_the_others():
+    fake = FakePrometheus(lambda ask: good(ONE))
+    gate = Gate(concurrency=1, requests_per_s=1000.0, clock=Quick())
+    one, other = (PromApi("http://p.test", Access(), transport=fake, gate=gate) for _ in range(2))
+    under_way = [asyncio.create_task(one.at("x", NOW)) for _ in range(5)]
+    await asyncio.sleep(0)
+    await other.aclose()
+    await asyncio.gather(*under_way, *(other.at("x", NOW) for _ in range(5)))
+    assert fake.most_under_way == 1
+
+
+def test_a_gate_serves_one_event_loop_after_another():
+    gate = Gate(concurrency=1, requests_per_s=1000.0, clock=Quick())
+
+    async def both() -> None:
+        fake = FakePrometheus(lambda ask: good(ONE))
+        it = PromApi("http://p.test", Access(), transport=fake, clock=Quick(), gate=gate)
+        await asyncio.gather(it.at("x", NOW), it.at("y", NOW))
+
+    asyncio.run(both())
+    asyncio.run(both())
 
 
 async def test_names_and_types_are_read():

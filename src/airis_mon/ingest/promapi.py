@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -21,6 +20,7 @@ import structlog
 
 from airis_mon.errors import ConfigError, InputError, Permanent, Transient
 from airis_mon.ingest.matrix import Matrix, decode_matrix
+from airis_mon.ingest.promgate import Gate
 from airis_mon.ingest.schedule import Clock
 from airis_mon.ingest.scrape import Access
 from airis_mon.resilience.retry import Backoff, retried, retry_after
@@ -76,11 +76,11 @@ class _Types(msgspec.Struct):
 class PromApi:
     """The query API under `url`, such as http://prometheus:9090; a path prefix and parameters in it are kept.
 
-    At most `concurrency` requests are under way, `requests_per_s` begin; a Retry-After silences all of them. 429,
-    5xx, network failures and broken answers are tried again for `patience_s`; while nothing was ever heard of the
-    server, for `FIRST_PATIENCE_S` at most. timeout_s: for one whole answer, told to the server too. max_bytes: of one
-    answer, decompressed. compress: ask for gzip, where the network is what is scarce. Redirects are not followed,
-    environment proxies not used.
+    gate: how often the server is asked, shared by all that ask it; a Retry-After silences all of them. 429, 5xx,
+    network failures and broken answers are tried again for `patience_s`; while nothing was ever heard of the server,
+    for `FIRST_PATIENCE_S` at most. timeout_s: for one whole answer, told to the server too. max_bytes: of one answer,
+    decompressed. compress: ask for gzip, where the network is what is scarce. Redirects are not followed, environment
+    proxies not used.
 
     Every method raises InputError for what the server will never answer (wrong password, wrong address), Transient
     when it is away, TooMuch when the answer is too large or takes too long. No message holds a secret.
@@ -92,8 +92,7 @@ class PromApi:
         access: Access,
         *,
         headers: Mapping[str, str] | None = None,
-        concurrency: int = 2,
-        requests_per_s: float = 5.0,
+        gate: Gate | None = None,
         timeout_s: float = 30.0,
         patience_s: float = 300.0,
         max_bytes: int = 32 << 20,
@@ -108,30 +107,24 @@ class PromApi:
         self.requests, self.retries = 0, 0
         self.last_error = ""
         self.answered_at: float | None = None  # by the clock
-        self._timeout_s, self._max_bytes, self._pause_s = timeout_s, max_bytes, 1 / requests_per_s
+        self._timeout_s, self._max_bytes = timeout_s, max_bytes
         self._access, self._tls = access, access.tls()
         # Compressing an answer costs a Prometheus 2.42 five to seven times the work of making it.
         encoding = "gzip" if compress else "identity"
         self._headers = {"Accept": "application/json", "Accept-Encoding": encoding, "User-Agent": "airis-mon"}
         self._headers |= headers or {}
         self._transport = transport
-        self._wall = clock
-        self._sleep: Callable[[float], Awaitable[None]] = clock.sleep if clock else asyncio.sleep
+        self._gate = gate or Gate(clock=clock)
+        self.clock = self._gate.clock
+        self._sleep = clock.sleep if clock else asyncio.sleep
         self._chance = chance
-        self._concurrency, self._gate = concurrency, asyncio.Semaphore(concurrency)
-        self._next_at, self._silent_until = float("-inf"), float("-inf")
         self._is_met = False  # something answered, be it "not now"
         self._is_get = False
         self._client: httpx2.AsyncClient | None = None
 
-    def clock(self) -> float:
-        """Seconds that only rise."""
-        return self._wall.now() / 1000 if self._wall else time.monotonic()
-
     async def aclose(self) -> None:
         """Ends all connections; the next request opens new ones."""
         client, self._client = self._client, None
-        self._gate = asyncio.Semaphore(self._concurrency)  # of the event loop that asks next
         if client is not None:
             await client.aclose()
 
@@ -174,7 +167,7 @@ class PromApi:
                     raise TooMuch(str(e)) from e
                 raise
 
-        async with self._gate:
+        async with self._gate.place():
             while True:
                 was_met = self._is_met
                 try:
@@ -198,7 +191,7 @@ class PromApi:
         self.last_error = str(error)
 
     async def _once(self, path: str, params: Mapping[str, str], read: Callable[[bytes], R], *, is_get: bool) -> R:
-        await self._pace()
+        await self._gate.turn()
         self.requests += 1
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -218,14 +211,6 @@ class PromApi:
             raise self._unreadable(body, e) from e
         self.answered_at, self.last_error = self.clock(), ""
         return answer
-
-    async def _pace(self) -> None:
-        """Waits for this request's turn; turns are given in the order of asking."""
-        now = self.clock()
-        turn = max(now, self._next_at, self._silent_until)
-        self._next_at = turn + self._pause_s
-        if turn > now:
-            await self._sleep(turn - now)
 
     async def _fetch(self, path: str, params: Mapping[str, str], *, is_get: bool) -> bytes:
         """The body of a good answer. Raises what any other answer means."""
@@ -278,7 +263,7 @@ class PromApi:
             return TooMuch(said)
         if status in _AWAY:
             wait_s = retry_after(answer.headers.get("Retry-After", ""), datetime.now(UTC))
-            self._silent_until = max(self._silent_until, self.clock() + (wait_s or 0.0))
+            self._gate.hush(wait_s or 0.0)
             return Transient(said, wait_s)
         if answer.is_server_error:
             return _Broken(said)
@@ -360,5 +345,3 @@ def _read(body: bytes, kind: type[R]) -> R:
 
 def _seconds(ms: int) -> str:
     return f"{ms / 1000:.3f}"
-
-

@@ -500,7 +500,9 @@ def test_a_selector_that_is_none_is_refused_at_once():
 
 
 def test_the_name_holds_no_secret():
-    assert Prometheus(Catalogue(), url="https://ann:s3cret@prom.test/x?token=t").name == "https://prom.test/x"
+    it = Prometheus(Catalogue(), url="https://ann:s3cret@prom.test/x?token=t", password="p4ss", bearer_token="t0ken")
+    assert it.name == "https://prom.test/x"
+    assert not [secret for secret in ("s3cret", "p4ss", "t0ken") if secret in f"{it!r} {it.health()}"]
 
 
 async def test_it_passes_the_examination_of_histories():
@@ -510,4 +512,4 @@ async def test_it_passes_the_examination_of_histories():
 
 def test_the_example_in_the_documentation_runs():
     result = doctest.testmod(prometheus)
-    assert (result.attempted, result.failed) == (1, 0)
+    assert (result.attempted, result.failed) == (2, 0)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-import httpx2
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from airis_mon.errors import InputError, UpstreamError
 from airis_mon.ingest.base import Missing
-from airis_mon.ingest.promapi import PromApi
-from airis_mon.ingest.promreader import Reader, Window
-from airis_mon.ingest.schedule import Clock, WallClock, ticks
-from airis_mon.ingest.scrape import Access
+from airis_mon.ingest.promreader import Window
+from airis_mon.ingest.promsource import PromSource
+from airis_mon.ingest.schedule import WallClock, ticks
 from airis_mon.series.batch import Batch, Ids, Times
-from airis_mon.series.catalogue import Catalogue
 
 log = structlog.get_logger()
 
@@ -25,7 +23,8 @@ DISCOVERED_MS = 3_600_000
 """Metrics count as present when they had samples in the last hour."""
 
 
-class PrometheusQuery:
+@dataclass(kw_only=True, eq=False, repr=False)
+class PrometheusQuery(PromSource):
     """What a Prometheus (or Thanos, Mimir, VictoriaMetrics) stores, from now on, as raw samples.
 
     For systems that cannot send by remote write. match: selectors of the series to take, all unless given, and always
@@ -38,80 +37,29 @@ class PrometheusQuery:
     the next interval, and nothing is lost while it keeps its samples; what it cannot answer even in small pieces is
     left out, and `health` says so.
 
+    >>> from airis_mon.series.catalogue import Catalogue
     >>> PrometheusQuery(Catalogue(), url="http://127.0.0.1:9090").cursor
     ''
     """
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        *,
-        url: str,
-        match: Sequence[str] = (),
-        labels: Mapping[str, str] | None = None,
-        interval_s: float = 15.0,
-        overlap_s: float = 60.0,
-        lookback_s: float = 300.0,
-        refresh_s: float = 300.0,
-        max_series: int = 10_000,
-        concurrency: int = 2,
-        requests_per_s: float = 5.0,
-        timeout_s: float = 30.0,
-        slice_samples: int = 500_000,
-        max_bytes: int = 32 << 20,
-        compress: bool = False,
-        username: str = "",
-        password: str = "",
-        password_file: str = "",
-        bearer_token: str = "",
-        bearer_token_file: str = "",
-        ca_file: str = "",
-        verify_tls: bool = True,
-        headers: Mapping[str, str] | None = None,
-        cursor: str = "",
-        clock: Clock | None = None,
-        transport: httpx2.AsyncBaseTransport | None = None,
-    ) -> None:
-        self.kind = "prometheus_query"
-        self.catalogue = catalogue
-        self._clock = clock or WallClock()
-        access = Access(
-            bearer_token=bearer_token,
-            bearer_token_file=bearer_token_file,
-            username=username,
-            password=password,
-            password_file=password_file,
-            ca_file=ca_file,
-            verify_tls=verify_tls,
-        )
-        self._api = PromApi(
-            url,
-            access,
-            headers=headers,
-            concurrency=concurrency,
-            requests_per_s=requests_per_s,
-            timeout_s=timeout_s,
-            patience_s=max(interval_s, timeout_s),  # longer patience is the next interval's
-            max_bytes=max_bytes,
-            compress=compress,
-            transport=transport,
-            clock=clock,
-        )
-        self._reader = Reader(
-            catalogue, self._api, match=match, labels=labels, max_series=max_series, slice_samples=slice_samples
-        )
-        self._interval_ms, self._overlap_ms = int(interval_s * 1000), int(overlap_s * 1000)
-        self._lookback_ms, self._refresh_ms = int(lookback_s * 1000), int(refresh_s * 1000)
-        self._cursor = int(cursor) if cursor else None
+    interval_s: float = 15.0
+    overlap_s: float = 60.0
+    lookback_s: float = 300.0
+    refresh_s: float = 300.0
+    slice_samples: int = 500_000
+    cursor: str = ""
+
+    kind: ClassVar[str] = "prometheus_query"
+
+    def __post_init__(self) -> None:
+        self._clock = self.clock or WallClock()
+        self._reader = self._opened(max(self.interval_s, self.timeout_s))  # longer patience is the next interval's
+        self._api = self._reader.api
+        self._interval_ms, self._overlap_ms = int(self.interval_s * 1000), int(self.overlap_s * 1000)
         self._looked_at: int | None = None
         self._seen: tuple[Ids, Times] = (np.empty(0, np.int32), np.empty(0, np.int64))
         self._error, self._samples = "", 0
         self._missing: tuple[Missing, ...] = ()
-
-    @property
-    def cursor(self) -> str:
-        """The time (ms) up to which every sample was handed out before the last batch, "" at the start."""
-        return "" if self._cursor is None else str(self._cursor)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Batches of new samples, until cancelled. A read that fails is told by `health` and tried again later."""
@@ -124,7 +72,7 @@ class PrometheusQuery:
                     if len(batch):
                         self._samples += len(batch)
                         yield batch
-                    self._cursor = max(self._start(), window.end - 1)  # only now has the consumer taken it
+                    self.cursor = str(max(self._start(), window.end - 1))  # only now has the consumer taken it
                     self._remember(batch, window.end)
                     since = window.end
         finally:
@@ -143,14 +91,14 @@ class PrometheusQuery:
         }
 
     def _start(self) -> int:
-        if self._cursor is None:
-            self._cursor = self._clock.now() - self._lookback_ms
-        return self._cursor
+        if not self.cursor:
+            self.cursor = str(self._clock.now() - int(self.lookback_s * 1000))
+        return int(self.cursor)
 
     async def _window(self, since: int, limit: int) -> Window | None:
         """The next window, None when the server cannot be asked now."""
         try:
-            if self._looked_at is None or limit - self._looked_at >= self._refresh_ms:
+            if self._looked_at is None or limit - self._looked_at >= self.refresh_s * 1000:
                 await self._reader.discover(min(since, limit - DISCOVERED_MS), limit)
                 self._looked_at = limit
             window = await self._reader.window(since, limit)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
-
-import httpx2
 
 from airis_mon.errors import InputError, Transient
 from airis_mon.ingest.base import Missing, Slice
-from airis_mon.ingest.promapi import PromApi, TooMuch
-from airis_mon.ingest.promreader import Reader, Window
-from airis_mon.ingest.schedule import Clock, WallClock
-from airis_mon.ingest.scrape import Access
+from airis_mon.ingest.promapi import TooMuch
+from airis_mon.ingest.promreader import Window
+from airis_mon.ingest.promsource import PromSource
+from airis_mon.ingest.schedule import WallClock
 from airis_mon.series.batch import empty_batch
-from airis_mon.series.catalogue import Catalogue
 
 
-class Prometheus:
+@dataclass(kw_only=True, eq=False, repr=False)
+class Prometheus(PromSource):
     """All samples of some time, window after window, each in order of time.
 
     match: selectors of the series to take, all unless given. `ALERTS{alertstate="firing"}` is always taken too: it
@@ -39,71 +38,18 @@ class Prometheus:
     When nothing is answered for `patience_s`, the rest of the time is missing and the slices end: the end of the last
     slice is where to go on later. While a slice is worked on, the next one is fetched.
 
+    >>> from airis_mon.series.catalogue import Catalogue
     >>> Prometheus(Catalogue(), url="http://user:secret@127.0.0.1:9090").name
     'http://127.0.0.1:9090/'
     """
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        *,
-        url: str,
-        match: Sequence[str] = (),
-        labels: Mapping[str, str] | None = None,
-        max_series: int = 10_000,
-        step_s: float = 0.0,
-        concurrency: int = 2,
-        requests_per_s: float = 5.0,
-        timeout_s: float = 30.0,
-        patience_s: float = 300.0,
-        slice_samples: int = 1_500_000,
-        request_samples: int = 400_000,
-        max_bytes: int = 32 << 20,
-        compress: bool = False,
-        username: str = "",
-        password: str = "",
-        password_file: str = "",
-        bearer_token: str = "",
-        bearer_token_file: str = "",
-        ca_file: str = "",
-        verify_tls: bool = True,
-        headers: Mapping[str, str] | None = None,
-        clock: Clock | None = None,
-        transport: httpx2.AsyncBaseTransport | None = None,
-    ) -> None:
-        self._clock = clock or WallClock()
-        access = Access(
-            bearer_token=bearer_token,
-            bearer_token_file=bearer_token_file,
-            username=username,
-            password=password,
-            password_file=password_file,
-            ca_file=ca_file,
-            verify_tls=verify_tls,
-        )
-        self._api = PromApi(
-            url,
-            access,
-            headers=headers,
-            concurrency=concurrency,
-            requests_per_s=requests_per_s,
-            timeout_s=timeout_s,
-            patience_s=patience_s,
-            max_bytes=max_bytes,
-            compress=compress,
-            transport=transport,
-            clock=clock,
-        )
-        self._reader = Reader(
-            catalogue,
-            self._api,
-            match=match,
-            labels=labels,
-            max_series=max_series,
-            step_s=step_s,
-            slice_samples=slice_samples,
-            request_samples=request_samples,
-        )
+    step_s: float = 0.0
+    patience_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        self._clock = self.clock or WallClock()
+        self._reader = self._opened(self.patience_s, self.step_s)
+        self._api = self._reader.api
 
     @property
     def name(self) -> str:
