@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from airis_mon.errors import ConfigError, InputError, Transient
-from airis_mon.ingest.promapi import BROKEN_TRIES, FIRST_PATIENCE_S, PromApi, TooMuch
+from airis_mon.ingest.promapi import BROKEN_TRIES, FIRST_PATIENCE_S, LONGEST_SILENCE_S, PromApi, TooMuch
 from airis_mon.ingest.promgate import Gate
 from airis_mon.ingest.scrape import Access
 from tests.ingest.promfake import NOW, Ask, FakePrometheus, Quick, bad, good, matrix, sent, success
@@ -122,6 +122,17 @@ async def test_a_redirect_is_not_followed_and_its_parameters_are_not_told():
     assert it.requests == 1
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("place", ["http://evil.test/api/v1/query", "//evil.test/", "https://prom.test:9090/"])
+async def test_no_credentials_follow_a_redirect(status: int, place: str):
+    access = Access(bearer_token="t0ken")
+    it = api(sent(b"", status, Location=place), access=access, headers={"X-Scope-OrgID": "shop"})
+    with pytest.raises(InputError):
+        await it.at("x", NOW)
+    assert [a.request.url.host for a in asked(it)] == ["prom.test"]
+    assert str(asked(it)[0].request.url).startswith("http://prom.test:9090/")
+
+
 @pytest.mark.parametrize(
     "answer", ["<html>Sign in</html>", sent(b"not found", 404), bad(400, "bad_data", "parse error")]
 )
@@ -150,7 +161,7 @@ async def test_what_is_too_much_for_the_server_is_not_asked_again(answer: httpx2
 @pytest.mark.parametrize(
     "answer",
     [
-        bad(429), bad(502), bad(503), bad(500), httpx2.ConnectError("refused"), httpx2.ReadError("reset"),
+        bad(408), bad(429), bad(502), bad(503), bad(500), httpx2.ConnectError("refused"), httpx2.ReadError("reset"),
         httpx2.RemoteProtocolError("peer closed connection"), '{"status":"success","data":{"resultType":"matr',
         "<html>502</html>", sent(b"no gzip", Content_Encoding="gzip"),
         sent(b"x", Content_Encoding="br"),
@@ -176,6 +187,24 @@ async def test_a_retry_after_is_kept_to_by_every_request():
     await it.at("y", NOW)
     assert times[0] == NOW
     assert all(t >= NOW + 20_000 for t in times[1:])
+
+
+@pytest.mark.parametrize("asked_for", ["86400", "9" * 400, "Fri, 01 Jan 2100 00:00:00 GMT"])
+async def test_a_retry_after_beyond_all_reason_is_kept_to_for_a_while(asked_for: str):
+    clock = Quick()
+    it = api(bad(429, Retry_After=asked_for), clock=clock)
+    assert (await it.at("x", NOW)).value.tolist() == [1.5]
+    assert LONGEST_SILENCE_S * 1000 <= clock.t - NOW <= 1.2 * LONGEST_SILENCE_S * 1000
+
+
+async def test_a_retry_after_longer_than_the_patience_ends_it_at_once_and_silences_the_next_request():
+    clock = Quick()
+    it = api(bad(503, Retry_After="60"), clock=clock, patience_s=30.0)
+    with pytest.raises(Transient):
+        await it.at("x", NOW)
+    assert clock.t == NOW
+    await it.at("x", NOW)
+    assert clock.t == NOW + 60_000
 
 
 async def test_a_server_that_stays_away_is_given_up_after_the_patience():

@@ -32,6 +32,8 @@ BACKOFF = Backoff(first_s=0.5, longest_s=30.0, attempts=1_000_000)
 """Only patience ends the trying: a server may be away for minutes."""
 FIRST_PATIENCE_S = 15.0
 """How long a server is waited for that was never heard of: more likely than away it is not there."""
+LONGEST_SILENCE_S = 120.0
+"""A Retry-After is kept to so long at most: one of a day, by mistake, is not the end. Patience has room for two."""
 CONNECT_S = 10.0
 """Shorter than an answer may take, so that a server that is away is not taken for one that is slow."""
 BROKEN_TRIES = 3
@@ -42,14 +44,22 @@ MOST_ERROR_BYTES = 1 << 16
 _TOO_MUCH = {
     HTTPStatus.UNPROCESSABLE_ENTITY,  # too many samples, and every other limit of a query
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.GATEWAY_TIMEOUT,
 }
 _NOT_ALLOWED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-_AWAY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
+_AWAY = {
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+}
 
 
 class TooMuch(Permanent):
     """The server, or the way from it, does not get an answer of this size done; a smaller question may have one."""
+
+
+class Unfinished(TooMuch):
+    """An answer that took too long or broke off, time and again; at another time this very question may have one."""
 
 
 class _Broken(Transient):
@@ -76,14 +86,15 @@ class _Types(msgspec.Struct):
 class PromApi:
     """The query API under `url`, such as http://prometheus:9090; a path prefix and parameters in it are kept.
 
-    gate: how often the server is asked, shared by all that ask it; a Retry-After silences all of them. 429, 5xx,
-    network failures and broken answers are tried again for `patience_s`; while nothing was ever heard of the server,
-    for `FIRST_PATIENCE_S` at most. timeout_s: for one whole answer, told to the server too. max_bytes: of one answer,
-    decompressed. compress: ask for gzip, where the network is what is scarce. Redirects are not followed, environment
-    proxies not used.
+    gate: how often the server is asked, shared by all that ask it. A Retry-After silences all of them, for
+    `LONGEST_SILENCE_S` at most. 429, 5xx, network failures and broken answers are tried again for `patience_s`; while
+    nothing was ever heard of the server, for `FIRST_PATIENCE_S` at most. timeout_s: for one whole answer, told to the
+    server too. max_bytes: of one answer, decompressed. compress: ask for gzip, where the network is what is scarce.
+    Redirects are not followed, environment proxies not used.
 
     Every method raises InputError for what the server will never answer (wrong password, wrong address), Transient
-    when it is away, TooMuch when the answer is too large or takes too long. No message holds a secret.
+    when it is away, TooMuch when the answer is too large, Unfinished when it takes too long. No message holds a
+    secret.
     """
 
     def __init__(
@@ -164,7 +175,7 @@ class PromApi:
             except _Broken as e:
                 broken += 1
                 if broken >= BROKEN_TRIES:
-                    raise TooMuch(str(e)) from e
+                    raise Unfinished(str(e)) from e
                 raise
 
         async with self._gate.place():
@@ -199,7 +210,7 @@ class PromApi:
         except (httpx2.ConnectTimeout, httpx2.PoolTimeout) as e:
             raise Transient(f"{self.place} cannot be reached within {self._timeout_s:g} s") from e
         except (TimeoutError, httpx2.TimeoutException) as e:
-            raise TooMuch(f"{self.place} gave no whole answer within timeout_s = {self._timeout_s:g}") from e
+            raise Unfinished(f"{self.place} gave no whole answer within timeout_s = {self._timeout_s:g}") from e
         except (httpx2.RemoteProtocolError, httpx2.ReadError, zlib.error) as e:
             # A server that this very question kills would be killed again and again: it counts as broken, not as away.
             raise _Broken(f"{self.place} broke off its answer: {type(e).__name__} {e}") from e
@@ -257,12 +268,15 @@ class PromApi:
             return InputError(f"{said}; username, password or bearer_token are missing or wrong")
         if answer.is_redirect:
             return InputError(f"{said}, a redirect to {_aim(self._base, answer)}; give the address that answers itself")
-        if status in _TOO_MUCH or (
+        if status in _TOO_MUCH:
+            return TooMuch(said)
+        if status == HTTPStatus.GATEWAY_TIMEOUT or (
             status == HTTPStatus.SERVICE_UNAVAILABLE and fault.errorType in {"timeout", "canceled"}
         ):
-            return TooMuch(said)
+            return Unfinished(said)
         if status in _AWAY:
             wait_s = retry_after(answer.headers.get("Retry-After", ""), datetime.now(UTC))
+            wait_s = None if wait_s is None else min(wait_s, LONGEST_SILENCE_S)
             self._gate.hush(wait_s or 0.0)
             return Transient(said, wait_s)
         if answer.is_server_error:

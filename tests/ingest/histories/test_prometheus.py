@@ -409,6 +409,37 @@ async def test_a_server_that_breaks_off_its_first_answers_is_said_to_be_away():
         await read(history(fake))
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: httpx2.ReadTimeout("slow"),
+        lambda: httpx2.ConnectTimeout("slow"),
+        lambda: bad(500, "internal"),
+        lambda: bad(501),
+        lambda: bad(502),
+        lambda: bad(503, Retry_After="999999"),
+        lambda: bad(503, "timeout", "query timed out"),
+        lambda: bad(504),
+        lambda: bad(408),
+        lambda: bad(429),
+        lambda: sent(b"{"),
+    ],
+)
+async def test_a_server_in_trouble_at_the_first_look_is_away_and_may_be_asked_again(answer: Callable[[], Any]):
+    fake = shop(lambda ask: answer())
+    it = history(fake)
+    with pytest.raises(Transient):
+        await read(it)
+    fake.trouble = None
+    assert rows_of(await read(it), it._reader.catalogue) == fake.rows(START, NOW)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+async def test_what_a_server_refuses_at_the_first_look_it_will_never_answer(status: int):
+    with pytest.raises(InputError):
+        await read(history(shop(lambda ask: bad(status))))
+
+
 @pytest.mark.parametrize("after", [0, 8])
 async def test_a_wrong_password_ends_it_at_once_and_is_not_shown(after: int):
     fake = shop(lambda ask: bad(401) if len(fake.asked) > after else None)

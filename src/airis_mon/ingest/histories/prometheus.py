@@ -10,7 +10,7 @@ from typing import Any
 
 from airis_mon.errors import InputError, Transient
 from airis_mon.ingest.base import Missing, Slice
-from airis_mon.ingest.promapi import TooMuch
+from airis_mon.ingest.promapi import TooMuch, Unfinished
 from airis_mon.ingest.promreader import Window
 from airis_mon.ingest.promsource import PromSource
 from airis_mon.ingest.schedule import WallClock
@@ -80,10 +80,10 @@ class Prometheus(PromSource):
         try:
             first = await self._reader.earliest(start, end)
             return first, () if first is None else await self._reader.discover(first, end, is_past=True)
+        except Unfinished as e:  # to such a small question it is no limit, but the hour
+            raise Transient(f"{e}; if it stays so, narrow match, ask for less time or raise timeout_s") from e
         except TooMuch as e:
-            if isinstance(e.__cause__, Transient):  # broken answers; to such a small question it is no limit
-                raise Transient(str(e)) from e
-            raise InputError(f"{e}; narrow match, ask for less time or raise timeout_s") from e
+            raise InputError(f"{e}; narrow match or ask for less time") from e
 
     def health(self) -> dict[str, Any]:
         """How it gets on with the server, and what is left out."""
