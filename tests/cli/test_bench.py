@@ -1,6 +1,7 @@
 """`airis-mon bench`: what was found, where, by which arm; and what nobody can say yet."""
 
 import argparse
+import importlib
 import json
 import math
 
@@ -77,11 +78,9 @@ def test_json_holds_all_of_it_and_null_for_what_is_no_number(capsys):
     assert question["notBuilt"] == ["the forecast"]
 
 
-def test_a_question_that_nobody_can_answer_yet_is_not_built(capsys):
-    assert "not built" in printed(capsys, asking=lambda name, known: None)
-    told = json.loads(printed(capsys, asking=lambda name, known: None, as_lines=False))
-    assert told["questions"] == [{"question": "quality", "verdict": "not built"}]
-    assert bench.ask("nothing_of_the_kind", {}, quick=True) is None
+def test_every_question_is_a_module_that_can_be_asked():
+    for name in bench.QUESTIONS:
+        assert callable(importlib.import_module(f"airis_mon.yardstick.{name}").answer)
 
 
 def test_each_question_hears_what_was_found_before_it(capsys):
@@ -89,10 +88,10 @@ def test_each_question_hears_what_was_found_before_it(capsys):
 
     def asking(name, known):
         heard[name] = sorted(known)
-        return None if name == "noise" else ANSWER
+        return ANSWER
 
     printed(capsys, ("quality", "noise", "claims"), asking)
-    assert heard == {"quality": [], "noise": ["quality"], "claims": ["quality"]}
+    assert heard == {"quality": [], "noise": ["quality"], "claims": ["noise", "quality"]}
 
 
 def test_claims_are_not_measured_again(capsys):
@@ -100,6 +99,46 @@ def test_claims_are_not_measured_again(capsys):
     assert found.question == "claims"
     assert found.claims[0].verdict == "INCONCLUSIVE"
     assert "fairness unknown" in found.claims[0].why
+
+
+class Heard:
+    """A question that notes where it was told to look."""
+
+    def __init__(self):
+        self.folders = []
+
+    def answer(self, *, quick, tell, data):
+        self.folders.append(data)
+        return ANSWER
+
+
+def looked_in(*more):
+    """What a question about public data hears of them."""
+    parser, heard = argparse.ArgumentParser(), Heard()
+    bench.add_parser(parser.add_subparsers())
+    assert bench.run(parser.parse_args(["bench", "rca", *more]), load=lambda name: heard) == 0
+    return heard.folders
+
+
+def test_without_a_name_no_public_data_is_looked_for(monkeypatch):
+    monkeypatch.delenv(bench.DATA, raising=False)
+    assert looked_in() == [None]
+    monkeypatch.setenv(bench.DATA, "")
+    assert looked_in() == [None]
+
+
+def test_public_data_lie_where_the_option_says_or_else_the_environment(monkeypatch, tmp_path, capsys):
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv(bench.DATA, str(tmp_path))
+    assert looked_in() == [tmp_path]
+    assert looked_in("--data", str(tmp_path / "here")) == [tmp_path / "here"]
+    assert f"airis-mon bench rca --data {tmp_path / 'here'}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["nowhere", ""])
+def test_a_folder_that_is_not_there_is_a_misuse(capsys, name):
+    assert main(["bench", "rca", "--data", name]) == 2
+    assert f"--data '{name}' is no folder" in capsys.readouterr().err
 
 
 def test_names_cannot_steer_the_terminal(capsys):

@@ -62,7 +62,7 @@ def test_without_a_public_set_nobody_can_tell(gone: str) -> None:
     verdict = rca.fairness([o for o in everywhere(BETTER) if o.source != gone])
     assert verdict.fair is None
     assert f"without the public data of {gone}" in verdict.why
-    assert "AIRIS_BENCH_DATA" in verdict.why
+    assert "--data" in verdict.why
 
 
 @pytest.mark.parametrize("turned", ["petshop", "nezha"])
@@ -129,7 +129,7 @@ def test_the_answer_names_its_worlds_and_judges_nothing_that_is_not_built(tmp_pa
     said = rca.summed(asked, everywhere(BETTER), tmp_path, quick=False)
     assert said.on["world"] == World.version
     assert [s.name for s in asked if s.part == "test"] == said.on["worlds"]["test"]
-    assert "AIRIS_BENCH_DATA" in said.on["public"]["petshop"]
+    assert "--data" in said.on["public"]["petshop"]
     fair, lift = said.claims
     assert (fair.verdict, lift.verdict, lift.estimate) == ("HOLDS", "not built", None)
     assert json.loads(json.dumps(said.chosen)) == said.chosen

@@ -8,7 +8,6 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from airis_mon.cli.table import aligned, as_json, tame
 if TYPE_CHECKING:
     from airis_mon.yardstick.base import Answer, Claim, Estimate, Row
 
-    Ask = Callable[[str, Mapping[str, Answer]], Answer | None]
+    Ask = Callable[[str, Mapping[str, Answer]], Answer]
 
 QUESTIONS = {
     "quality": "faults found and false episodes of single signals",
@@ -31,7 +30,7 @@ QUESTIONS = {
 PUBLIC = ("rca", "claims")
 """Questions that also ask public data."""
 DATA = "AIRIS_BENCH_DATA"
-"""The folder of that data."""
+"""Names the folder of that data where --data does not."""
 NOT_BUILT = "not built"
 
 
@@ -47,30 +46,54 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="fewer and shorter worlds: shows that it runs, proves nothing"
     )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help=f"folder of the public sets, for {' and '.join(PUBLIC)}; without it ${DATA}, without both none is asked",
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Asks and prints; answers 0 whatever was found. Raises AirisError for data that cannot be read."""
+def run(args: argparse.Namespace, load: Callable[[str], Any] = import_module) -> int:
+    """Asks and prints; answers 0 whatever was found. Raises ConfigError for a folder that is not there."""
     from airis_mon.app.ground import keep_kernels, user_cache
 
+    data = _data(args.data, os.environ)
     keep_kernels(user_cache())  # before the first kernel is imported
     names = tuple(QUESTIONS) if args.question == "all" else (args.question,)
+    more = (" --quick" if args.quick else "") + (f" --data {args.data}" if args.data else "")
     about = {
         **_about(),
-        "command": f"airis-mon bench {args.question}{' --quick' if args.quick else ''}",
+        "command": f"airis-mon bench {args.question}{more}",
         "quick": args.quick,
     }
-    bench(names, lambda name, known: ask(name, known, quick=args.quick), about, as_lines=not args.json)
+    bench(
+        names,
+        lambda name, known: ask(name, known, quick=args.quick, data=data, load=load),
+        about,
+        as_lines=not args.json,
+    )
     return 0
+
+
+def _data(given: str | None, environment: Mapping[str, str]) -> Path | None:
+    """The folder of the public sets, None = nobody named one. Raises ConfigError where there is no such folder."""
+    from airis_mon.errors import ConfigError
+
+    name, said = (environment.get(DATA) or None, DATA) if given is None else (given, "--data")
+    if name is None:
+        return None
+    if not name or not Path(name).is_dir():
+        raise ConfigError(f"{said} {name!r} is no folder; name the one in which the public sets lie, or none")
+    return Path(name)
 
 
 def bench(names: Sequence[str], asking: Ask, about: Mapping[str, Any], *, as_lines: bool) -> None:
     """Asks one question after another and prints each answer when it is there; as JSON all together."""
-    answers: dict[str, Answer | None] = {}
+    answers: dict[str, Answer] = {}
     for name in names:
-        answers[name] = asking(name, {n: a for n, a in answers.items() if a is not None})
+        answers[name] = asking(name, dict(answers))
         if as_lines:
             print("\n".join(_lines(name, answers[name])), end="\n\n", flush=True)
     if as_lines:
@@ -79,19 +102,23 @@ def bench(names: Sequence[str], asking: Ask, about: Mapping[str, Any], *, as_lin
         print(as_json({**about, "questions": [_json(name, found) for name, found in answers.items()]}))
 
 
-def ask(name: str, known: Mapping[str, Answer], *, quick: bool) -> Answer | None:
-    """None where the module is not there. Claims that rest on what was just measured don't measure it again."""
+def ask(
+    name: str,
+    known: Mapping[str, Answer],
+    *,
+    quick: bool,
+    data: Path | None = None,
+    load: Callable[[str], Any] = import_module,
+) -> Answer:
+    """Claims that rest on what was just measured don't measure it again. data: the folder of the public sets."""
     from airis_mon.cli.progress import Progress
 
-    if find_spec(f"airis_mon.yardstick.{name}") is None:
-        return None
-    module = import_module(f"airis_mon.yardstick.{name}")
+    module = load(f"airis_mon.yardstick.{name}")
     if name == "claims" and {"quality", "rca"} <= set(known):
         return module.claimed(known)  # type: ignore[no-any-return]
-    folder = os.environ.get(DATA)
-    data = {"data": Path(folder)} if folder and name in PUBLIC else {}
+    more = {"data": data} if name in PUBLIC else {}
     with Progress(f"bench {name}", sys.stderr) as bar:
-        return module.answer(quick=quick, tell=bar.update, **data)  # type: ignore[no-any-return]
+        return module.answer(quick=quick, tell=bar.update, **more)  # type: ignore[no-any-return]
 
 
 def _about() -> dict[str, Any]:
@@ -108,11 +135,8 @@ def _about() -> dict[str, Any]:
 # --- for a person -----------------------------------------------------------------------------------------------------
 
 
-def _lines(name: str, found: Answer | None) -> Iterator[str]:
+def _lines(name: str, found: Answer) -> Iterator[str]:
     yield f"{name}: {QUESTIONS[name]}"
-    if found is None:
-        yield NOT_BUILT
-        return
     yield from (_pair("on", key, value) for key, value in found.on.items())
     yield from (_pair("chosen", key, value) for key, value in found.chosen.items())
     yield ""
@@ -161,9 +185,7 @@ def _claims(claims: Sequence[Claim]) -> Iterator[str]:
 # --- for a machine ----------------------------------------------------------------------------------------------------
 
 
-def _json(name: str, found: Answer | None) -> dict[str, Any]:
-    if found is None:
-        return {"question": name, "verdict": NOT_BUILT}
+def _json(name: str, found: Answer) -> dict[str, Any]:
     return {
         "question": name,
         "on": _plain(found.on),

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from airis_mon.yardstick import quality, rca
 from airis_mon.yardstick.base import NOT_BUILT, Answer, Claim, Tell, Verdict
-from airis_mon.yardstick.public import BESIDE
 
 FAIR = "fair world"
 """The claim of question `rca` that all others rest on."""
@@ -53,10 +52,10 @@ MISSING = (
 )
 
 
-def answer(*, quick: bool, tell: Tell, data: Path = BESIDE) -> Answer:
+def answer(*, quick: bool, tell: Tell, data: Path | None = None) -> Answer:
     """Asks what the claims rest on, then says which hold; takes as long as `quality` and `rca` together.
 
-    data: the folder of the public sets.
+    data: the folder of the public sets, None = nobody named one.
     """
     began = time.perf_counter()
     asked = {

@@ -19,11 +19,8 @@ from airis_mon.yardstick.cases import Case, Floats, Signal, Times
 
 Edges = tuple[tuple[str, str], ...]
 Row = dict[str, str]
-BESIDE = Path(__file__).parents[3].parent / "shared" / "data"
-"""Where the public sets lie unless said otherwise: beside the repository."""
-ENVIRONMENT = "AIRIS_BENCH_DATA"
-"""What to set so that the command looks elsewhere."""
 SETS = ("petshop", "nezha")
+REMEDY = "name the folder of the public sets with --data"
 SECOND, MINUTE_S = 1000, 60
 DAY = "2022-08-22"
 AFTER_INJECTION_S = 240
@@ -32,10 +29,15 @@ OFFSET_S = 20
 """Nezha's files were written so long after each minute, give or take a second."""
 
 
-def public_cases(data: Path) -> list[Case]:
-    """Those of PetShop and Nezha, as far as their folders are there."""
+def public_cases(data: Path | None) -> list[Case]:
+    """Those of PetShop and Nezha, as far as their folders are there; None: nobody said where they lie."""
     loads = {"petshop": petshop, "nezha": nezha}
-    return [case for name in SETS if (data / name).is_dir() for case in loads[name](data / name)]
+    return [case for name in SETS if data and has(data, name) for case in loads[name](data / name)]
+
+
+def has(data: Path | None, name: str) -> bool:
+    """Whether a set is there."""
+    return data is not None and (data / name).is_dir()
 
 
 @dataclass(frozen=True, slots=True)

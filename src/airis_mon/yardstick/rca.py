@@ -21,7 +21,7 @@ from airis_mon.simulate.world import World
 from airis_mon.yardstick.base import Answer, Claim, Estimate, Row, Tell
 from airis_mon.yardstick.base import Verdict as Says
 from airis_mon.yardstick.cases import CLASS_OF, CLASSES, Case, Moment, world_cases
-from airis_mon.yardstick.public import BESIDE, ENVIRONMENT, KNOWN_FLOORS, SETS, floor, public_cases
+from airis_mon.yardstick.public import KNOWN_FLOORS, REMEDY, SETS, floor, has, public_cases
 from airis_mon.yardstick.rankers import chance, correlation, monitorrank, nsigma, oracle, pagerank, robust
 from airis_mon.yardstick.ranking import Ranker
 from airis_mon.yardstick.ranks import Drawn, Outcome, outcome
@@ -49,17 +49,17 @@ LIFT = 0.15
 """What our own ranker is to have over N-sigma's AC@1."""
 
 
-def answer(*, quick: bool, tell: Tell, data: Path = BESIDE) -> Answer:
+def answer(*, quick: bool, tell: Tell, data: Path | None = None) -> Answer:
     """All rankers on all parts, and whether the world is fair; without the public sets that cannot be judged.
 
-    data: the folder of the public sets.
+    data: the folder of the public sets, None = nobody named one.
     """
     began, asked = time.perf_counter(), worlds(quick=quick)
     said = summed(asked, measured(asked, data, tell), data, quick=quick)
     return replace(said, seconds=round(time.perf_counter() - began, 1))
 
 
-def summed(asked: Sequence[Spec], found: Sequence[Outcome], data: Path, *, quick: bool) -> Answer:
+def summed(asked: Sequence[Spec], found: Sequence[Outcome], data: Path | None, *, quick: bool) -> Answer:
     """The answer that outcomes give. A quick look never judges the world: its cases are too few."""
     verdict = fairness(found)
     if quick:
@@ -90,7 +90,7 @@ def worlds(*, quick: bool) -> list[Spec]:
     return [replace(s, days=QUICK_DAYS) if quick else s for part in PARTS for s in specs(part, quick=quick)]
 
 
-def measured(asked: Sequence[Spec], data: Path, tell: Tell) -> list[Outcome]:
+def measured(asked: Sequence[Spec], data: Path | None, tell: Tell) -> list[Outcome]:
     """What every ranker makes of every case: of the worlds asked, then of the public sets in a folder."""
     found = list[Outcome]()
     for k, spec in enumerate(asked):
@@ -220,7 +220,7 @@ def _judged(
     if outside:
         return False, f"not fair: N-sigma's AC@1 is {', '.join(outside)}, outside of {BAND[0]} to {BAND[1]}"
     if missing:
-        return None, f"cannot be judged without the public data of {' and '.join(missing)}; set {ENVIRONMENT}"
+        return None, f"cannot be judged without the public data of {' and '.join(missing)}; {REMEDY}"
     if turned:
         return False, f"not fair: methods rank the other way round: {'; '.join(turned)}"
     if lonely:
@@ -276,7 +276,7 @@ def _claims(found: Sequence[Outcome], verdict: Fairness) -> tuple[Claim, ...]:
     return fair, lift
 
 
-def _described(asked: Sequence[Spec], found: Sequence[Outcome], data: Path) -> dict[str, Any]:
+def _described(asked: Sequence[Spec], found: Sequence[Outcome], data: Path | None) -> dict[str, Any]:
     return {
         "world": World.version,
         "stepSeconds": STEP_S,
@@ -284,5 +284,5 @@ def _described(asked: Sequence[Spec], found: Sequence[Outcome], data: Path) -> d
         "faultsPerDay": sorted({s.faults_per_day for s in asked}),
         "worlds": {part: [s.name for s in asked if s.part == part] for part in PARTS},
         "cases": {s: sum(o.source == s for o in found) for s in ("world", "world hosts", *SETS)},
-        "public": {s: "read" if (data / s).is_dir() else f"missing; set {ENVIRONMENT}" for s in SETS},
+        "public": {s: "read" if has(data, s) else f"missing; {REMEDY}" for s in SETS},
     }
