@@ -1,8 +1,12 @@
 import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from airis_mon.simulate.dirt import Block
 from airis_mon.simulate.settings import Settings
 from airis_mon.simulate.truth import Verdict, verdicts
 from airis_mon.simulate.world import World
@@ -56,6 +60,41 @@ def test_nothing_after_the_moment_is_shown(found, cases) -> None:
         }[case.moment]
         assert end - WORLD.step_ms < case.t[-1] <= end
         assert case.values.shape == (len(case.t), len(case.signals))
+
+
+class Turned:
+    """A world that is what it is up to a moment, and quite another one after it."""
+
+    def __init__(self, world: World, blocks: list[Block], end: int) -> None:
+        self._world, self._blocks, self._end = world, blocks, end
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
+
+    def blocks(self) -> Iterator[Block]:
+        for block in self._blocks:
+            later = (block.t > self._end)[:, None]
+            yield replace(
+                block, value=np.where(later, 1e6 - 3 * block.value, block.value), present=block.present | later
+            )
+
+
+@pytest.fixture(scope="module")
+def blocks(world: World) -> list[Block]:
+    return list(world.blocks())
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_case_is_the_same_whatever_the_world_does_after_its_moment(world, blocks, found, moment) -> None:
+    felt = [v for v in found if v.is_valid and v.fault.entity != "load"][:4]
+    for v in felt:
+        (case,) = world_cases(Turned(world, blocks, WORLD.end_ms), [v], (moment,))
+        end = int(case.t[-1])
+        (same,) = world_cases(Turned(world, blocks, end), [v], (moment,))
+        (other,) = world_cases(Turned(world, blocks, end - 1), [v], (moment,))
+        for name in Case.__slots__:
+            np.testing.assert_equal(getattr(same, name), getattr(case, name), name)
+        assert not np.array_equal(other.values, case.values, equal_nan=True)
 
 
 def test_the_window_is_of_minutes_and_the_history_of_the_hour_before(cases) -> None:

@@ -54,7 +54,23 @@ def test_neither_gaps_nor_constants_nor_silence_make_a_score_that_is_no_number(r
 
 
 @every
-def test_nothing_after_the_window_is_there_to_be_seen_and_nothing_is_changed(rank: Ranker) -> None:
+def test_nothing_that_only_the_judge_knows_changes_a_score(rank: Ranker) -> None:
+    case = incident("stock")
+    lied = replace(
+        case,
+        truth="mail",
+        moved_ms={"mail": 1},
+        kind="memory_leak",
+        id="two",
+        source="nezha",
+        group="x",
+        moment="onset",
+    )
+    assert by_name(lied, rank) == by_name(case, rank)
+
+
+@every
+def test_a_case_is_not_changed_by_who_ranks_it(rank: Ranker) -> None:
     case = incident()
     before = case.values.copy()
     rank(case)
