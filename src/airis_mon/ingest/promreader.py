@@ -74,10 +74,10 @@ class _Rows:
 class Reader:
     """Reads window after window of the series that `match` means (empty: all), and of firing `ALERTS`.
 
-    labels are added to every series and win over its own. Of more than `max_series` series the metrics of golden
-    signals are taken first. step_s: 0 = raw samples; otherwise one value per step, as a dashboard shows it. A window
-    has about `slice_samples`, a request `request_samples`; both follow what the server gets done: a part that is too
-    much for it is halved, by metrics, then in time, and what cannot be had even so is missing.
+    labels are added to every series and win over its own. Of more than `max_series` series of a window the metrics of
+    golden signals are taken first. step_s: 0 = raw samples; otherwise one value per step, as a dashboard shows it. A
+    window has about `slice_samples`, a request `request_samples`; both follow what the server gets done: a part that is
+    too much for it is halved, by metrics, then in time, and what cannot be had even so is missing.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Reader:
     ) -> None:
         self.catalogue = catalogue
         self.api = api
-        self.unused = 0  # series that were met and not taken
+        self.unused = 0  # label sets that were met and cannot be taken
         self.histograms = 0  # answers with native histograms, which are left out
         self.plan = Plan((), (), {})
         self._match = _selectors(match)
@@ -104,7 +104,9 @@ class Reader:
         self._share = FIRST_SHARE
         self._rates: dict[str, float] = {}  # samples per ms, by metric
         self._sids: dict[bytes, int] = {}  # by the labels as they stand in an answer
-        self._taken: set[int] = set()
+        self._taken: set[int] = set()  # of this window
+        self._no_room: set[int] = set()  # of this window, hashes of what was met
+        self._series = self._left_out = 0  # of the last whole window
         self._why_unused = ""
         self._epoch = catalogue.epoch
         self._lock = threading.Lock()
@@ -182,6 +184,8 @@ class Reader:
         """
         end = min(limit, start + self._span())
         self._strikes.clear()
+        self._taken.clear()
+        self._no_room.clear()
         self._failing_since = None  # time that nothing was asked in is no failure
         parts = list(self.plan.parts(end - start, self._rates, self._samples))
         shortest = max(SHORTEST_MS, (end - start) // 16)
@@ -190,6 +194,10 @@ class Reader:
         missing = [m for _, every in answers for m in every]
         if self.unused > unused:
             missing.append(Missing(start, end, f"{self.unused - unused} series", self._why_unused))
+        if self._no_room:
+            why = f"max_series = {self._max_series} is reached; raise it or narrow match"
+            missing.append(Missing(start, end, f"{len(self._no_room)} series", why))
+        self._series, self._left_out = len(self._taken), len(self._no_room)
         batch = await asyncio.to_thread(_assembled, [r for rows, _ in answers for r in rows])
         self._learn(batch, end - start, parts)
         return Window(start, end, batch, merged(missing))
@@ -198,8 +206,8 @@ class Reader:
         """How it gets on with the server, and what it leaves out."""
         return {
             "url": self.api.place,
-            "series": len(self._taken),
-            "series_left_out": self.unused,
+            "series": self._series,
+            "series_left_out": self.unused + self._left_out,
             "metrics_left_out": list(self.plan.left_out),
             "metrics_given_up": dict(self._given_up),
             "native_histograms_left_out": self.histograms,
@@ -326,10 +334,11 @@ class Reader:
             if self._epoch != self.catalogue.epoch or len(self._sids) > 4 * self._max_series + 1024:
                 self._epoch = self.catalogue.epoch
                 self._sids.clear()
-                self._taken = {s for s in self._taken if self.catalogue.has(s)}
             self.histograms += matrix.histograms
-            found = [self._sid(m) for m in matrix.metric]
-        series = np.array(found, np.int32)
+            known = self._sids.keys()
+            order = sorted(range(len(matrix.metric)), key=lambda i: matrix.metric[i] not in known)
+            found = {i: self._sid(matrix.metric[i]) for i in order}  # what was read before has room before what is new
+        series = np.array([found[i] for i in range(len(found))], np.int32)
         sid = np.repeat(series, matrix.counts)
         keep = (sid >= 0) & (matrix.t >= start) & (matrix.t < end)
         used = (series >= 0) & (matrix.counts > 0)
@@ -339,32 +348,28 @@ class Reader:
         return _Rows(sid[keep], matrix.t[keep], matrix.value[keep], series[used], is_rising)
 
     def _sid(self, metric: bytes) -> int:
-        sid = self._sids.get(metric)
-        if sid is None:
-            sid = self._new_sid(metric)
-            if len(metric) <= 2 * self.catalogue.max_label_bytes:  # longer ones are refused and not worth the memory
-                self._sids[metric] = sid
-        return sid
-
-    def _new_sid(self, metric: bytes) -> int:
         """The sid of a series, `_UNUSED` when it cannot be taken: a hostile label set, or one too many."""
+        sid = self._sids.get(metric)
+        if sid is not None and (sid == _UNUSED or sid in self._taken):
+            return sid
         try:
-            labels = canonical({**decode_labels(metric), **self._labels}.items())
-            is_alert = (METRIC, ALERTS) in labels
-            if not is_alert:
-                self._check_room()
-            sid = self.catalogue.intern(labels)
+            if sid is None:
+                labels = canonical({**decode_labels(metric), **self._labels}.items())
+            else:
+                labels = self.catalogue.labels(sid)
+            needs_room = (METRIC, ALERTS) not in labels
+            if needs_room and len(self._taken) >= self._max_series:
+                self._no_room.add(hash(metric))
+                return _UNUSED
+            sid = self.catalogue.intern(labels) if sid is None else sid
         except (InputError, ValueError) as e:
             self.unused += 1
-            self._why_unused = str(e)
-            return _UNUSED
-        if not is_alert:
+            self._why_unused, sid, needs_room = str(e), _UNUSED, False
+        if needs_room:
             self._taken.add(sid)
+        if len(metric) <= 2 * self.catalogue.max_label_bytes:  # longer ones are refused and not worth the memory
+            self._sids[metric] = sid
         return sid
-
-    def _check_room(self) -> None:
-        if len(self._taken) >= self._max_series:
-            raise InputError(f"max_series = {self._max_series} is reached; raise it or narrow match")
 
 
 def _selectors(match: Sequence[str]) -> list[Matchers]:

@@ -232,14 +232,44 @@ async def test_where_there_is_room_for_nothing_everything_is_named_as_left_out()
     assert told.what.endswith(" and 1 more")
 
 
-async def test_series_that_appear_beyond_the_limit_are_left_out_and_told():
+def pods() -> FakePrometheus:
+    """Pods that follow one another: one at once, 48 in all."""
     fake = FakePrometheus()
-    for i in range(48):  # pods that follow one another: few at once, many in all
-        fake.add("up", grid(START + i * HOUR // 8, START + (i + 1) * HOUR // 8, 15_000), pod=f"p{i}")
+    for i in range(48):
+        fake.add("up", grid(START + i * HOUR // 8, START + (i + 1) * HOUR // 8, 15_000), pod=f"p{i:02}")
+    return fake
+
+
+async def test_series_that_follow_one_another_have_room_though_they_are_many_in_all():
+    fake = pods()
     slices = await read(it := history(fake, max_series=10, slice_samples=100))
-    assert len(it._reader.catalogue) == 10
-    told = [m for m in missing(slices) if "max_series = 10" in m.why]
-    assert sum(int(m.what.split()[0]) for m in told) == it.health()["series_left_out"] == 38
+    assert rows_of(slices, it._reader.catalogue) == fake.rows(START, NOW)
+    assert missing(slices) == []
+
+
+async def test_series_of_a_window_beyond_the_limit_are_left_out_and_told():
+    fake = pods()
+    slices = await read(it := history(fake, max_series=4, slice_samples=240))
+    catalogue = it._reader.catalogue
+    for s in slices:
+        taken = len({*s.batch.sid.tolist()})
+        alive = len({r[0] for r in fake.rows(s.start, s.end)})
+        assert taken == min(alive, 4)
+        assert [m.what for m in s.missing] == ([f"{alive - 4} series"] if alive > 4 else [])
+        assert all("max_series = 4" in m.why for m in s.missing)
+    assert missing(slices)
+    assert it.health()["series"] == len({*slices[-1].batch.sid.tolist()})
+    assert it.health()["series_left_out"] == sum(int(m.what.split()[0]) for m in slices[-1].missing)
+    assert len(catalogue) < 48  # what is left out takes no room there either
+
+
+async def test_a_series_that_was_read_before_has_room_before_a_new_one():
+    fake = FakePrometheus()
+    # Answered first, and there when nobody counts.
+    fake.add("up", grid(NOW - 40 * MINUTE, NOW - 10 * MINUTE, MINUTE), pod="a")
+    fake.add("up", grid(START, NOW, MINUTE), pod="b")
+    found = await rows(fake, max_series=1, slice_samples=20)
+    assert found == [r for r in fake.rows(START, NOW) if 'pod="b"' in r[0]]
 
 
 async def test_alerts_that_fire_later_need_no_room():
