@@ -212,8 +212,8 @@ def test_rates_are_of_cases_and_of_series_months() -> None:
 
 
 def test_share_with_the_best_recall_is_chosen_among_the_silent_ones() -> None:
-    def at(leads: float, false: int) -> list[Judged]:
-        return [Judged((Case("x", leads), Case("x", HOUR)), (Watch("x", false, 0.0, 30.44),))]
+    def at(leads: float, hours: float) -> list[Judged]:
+        return [Judged((Case("x", leads), Case("x", HOUR)), (Watch("x", 9, hours, 30.44),))]
 
     assert chosen_share({0.6: at(HOUR, 5), 0.8: at(HOUR, 0), 0.9: at(np.nan, 0)}) == 0.8
     assert chosen_share({0.6: at(HOUR, 5), 0.8: at(HOUR, 2)}) == 0.8

@@ -37,8 +37,9 @@ HELD_MS, MIXIN_HELD_MS = 300_000, 3_600_000
 STEP_MS = 300_000
 SHARE, SHARES = 0.85, (0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 MIXIN_USED = 0.6
-MOST_FALSE = 0.2
-"""Per series-month: what the chosen share may cost on the training worlds."""
+MOST_FALSE_HOURS = 1.0
+"""Per series-month: what the chosen share may cost on the training worlds. Hours, since most warnings there are of one pod
+whose open files flap: no share of their limit keeps it silent for long."""
 HOUR_MS, DAY_MS, MONTH_DAYS = 3_600_000, 86_400_000, 30.44
 STATIC, CHOSEN = "fixed share 85 %", "fixed share chosen"
 LINEAR, MIXIN, OURS = "predict_linear 6h -> 24h", "predict_linear 6h -> 24h and > 60 % used", "ours"
@@ -165,7 +166,7 @@ def answer(*, quick: bool, tell: Tell) -> Answer:
         on=described([*train, *test]) | {"kinds": [*KINDS, *DECOYS], "patterns": list(seeds)},
         chosen={
             "share": share,
-            "on": f"train, the best recall at no more than {MOST_FALSE} false warnings per series-month",
+            "on": f"train, the best recall at no more than {MOST_FALSE_HOURS:g} false hours per series-month",
             "tried": {name: _brief(some) for name, some in tried.items()},
         },
         rows=tuple(rows),
@@ -186,9 +187,9 @@ def check_version(version: str = World.version) -> None:
 
 def chosen_share(tried: Mapping[float, Sequence[Judged]]) -> float:
     """The share with the best recall among those that warn falsely seldom enough, or else the most silent one."""
-    silent = {share: some for share, some in tried.items() if false_rate(some) <= MOST_FALSE}
+    silent = {share: some for share, some in tried.items() if false_hours(some) <= MOST_FALSE_HOURS}
     if not silent:
-        return min(tried, key=lambda share: false_rate(tried[share]))
+        return min(tried, key=lambda share: false_hours(tried[share]))
     return max(silent, key=lambda share: (recall(silent[share]), share))
 
 
@@ -370,6 +371,11 @@ def recall(some: Sequence[Judged]) -> float:
 def false_rate(some: Sequence[Judged]) -> float:
     """False warnings per series-month."""
     return figures(some)["falsePerSeriesMonth"].value
+
+
+def false_hours(some: Sequence[Judged]) -> float:
+    """Hours of false warnings per series-month."""
+    return figures(some)["falseHoursPerSeriesMonth"].value
 
 
 def figures(some: Sequence[Judged]) -> dict[str, Estimate]:
