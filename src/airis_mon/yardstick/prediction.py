@@ -38,8 +38,8 @@ STEP_MS = 300_000
 SHARE, SHARES = 0.85, (0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 MIXIN_USED = 0.6
 MOST_FALSE_HOURS = 1.0
-"""Per series-month: what the chosen share may cost on the training worlds. Hours, since most warnings there are of one pod
-whose open files flap: no share of their limit keeps it silent for long."""
+"""Per series-month: what the chosen share may cost on the training worlds. Hours, since most warnings there are of one
+pod whose open files flap: no share of their limit keeps it silent for long."""
 HOUR_MS, DAY_MS, MONTH_DAYS = 3_600_000, 86_400_000, 30.44
 STATIC, CHOSEN = "fixed share 85 %", "fixed share chosen"
 LINEAR, MIXIN, OURS = "predict_linear 6h -> 24h", "predict_linear 6h -> 24h and > 60 % used", "ours"
