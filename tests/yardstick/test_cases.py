@@ -49,15 +49,20 @@ def test_each_fault_that_users_felt_and_that_is_somebodys_is_asked_for_at_every_
         assert {c.truth for c in of} == {v.fault.entity}
 
 
+def last_seen(v: Verdict, moment: str) -> int:
+    """Until when anything may be known, of faults that lead up to nothing."""
+    return {
+        "onset": v.fault.onset_ms + 4 * MINUTE - 1,
+        "impact": v.impact_ms or 0,
+        "detection": (v.impact_ms or 0) + MINUTE,
+    }[moment]
+
+
 def test_nothing_after_the_moment_is_shown(found, cases) -> None:
     by_id = {v.fault.id: v for v in found}
     for case in cases:
         v = by_id[case.id.split()[-1]]
-        end = {
-            "onset": v.fault.onset_ms + 4 * MINUTE - 1,
-            "impact": v.impact_ms,
-            "detection": v.impact_ms + MINUTE,
-        }[case.moment]
+        end = last_seen(v, case.moment)
         assert end - WORLD.step_ms < case.t[-1] <= end
         assert case.values.shape == (len(case.t), len(case.signals))
 
@@ -89,9 +94,9 @@ def test_a_case_is_the_same_whatever_the_world_does_after_its_moment(world, bloc
     felt = [v for v in found if v.is_valid and v.fault.entity != "load"][:4]
     for v in felt:
         (case,) = world_cases(Turned(world, blocks, WORLD.end_ms), [v], (moment,))
-        end = int(case.t[-1])
+        end = last_seen(v, moment)
         (same,) = world_cases(Turned(world, blocks, end), [v], (moment,))
-        (other,) = world_cases(Turned(world, blocks, end - 1), [v], (moment,))
+        (other,) = world_cases(Turned(world, blocks, end - WORLD.step_ms), [v], (moment,))
         for name in Case.__slots__:
             np.testing.assert_equal(getattr(same, name), getattr(case, name), name)
         assert not np.array_equal(other.values, case.values, equal_nan=True)
