@@ -10,7 +10,7 @@ from airis_mon.app import detection as detection_module
 from airis_mon.app.detection import Detection
 from airis_mon.app.history import SignalHistory
 from airis_mon.errors import NotFound, StoreBusy
-from airis_mon.series.batch import Batch
+from airis_mon.series.batch import Batch, join
 
 QUIET = [10 + float(np.sin(i / 3)) for i in range(240)]
 STEP = 15_000
@@ -261,14 +261,22 @@ def test_history_of_an_unwatched_series_is_refused_in_words(site: Any, running: 
         SignalHistory(detection, site.store, site.snapshots).curve(next(iter(site.store.known)), None, 0, 10**13)
 
 
+def together(site: Any, detection: Detection, t: int, values: list[float]) -> None:
+    """Four metrics of one job, alike, in one batch: none of them is judged before the others are there."""
+    batches: list[Batch] = []
+    feed, detection.feed = detection.feed, batches.append  # type: ignore[method-assign]
+    for metric in "abcd":
+        site.commit(detection, metric, t, values)
+    detection.feed = feed  # type: ignore[method-assign]
+    feed(join(batches))
+
+
 def outage(site: Any, running: Run) -> tuple[Detection, list[Any]]:
     """Four metrics of one job that break out together, and what was told of it a minute later."""
     heard: list[Any] = []
     detection = running(site.detection(entities=("job",), tell=heard.append))
     settled(detection)  # what it catches up on is the past
-    start = site.clock.now
-    for metric in "abcd":
-        site.commit(detection, metric, start, [*QUIET, *[100.0] * 8])
+    together(site, detection, site.clock.now, [*QUIET, *[100.0] * 8])
     settled(detection)
     site.clock.now += 60_000
     site.commit(detection, "calm", site.clock.now, [1.0])  # the detector looks at the clock
@@ -285,16 +293,19 @@ def test_an_entity_out_of_line_is_told_when_its_samples_have_come(site: Any, run
     assert detection.counts.findings == 1
 
 
-def test_the_end_of_a_finding_is_told_once(site: Any, running: Run) -> None:
-    detection, heard = outage(site, running)
-    later = site.clock.now
-    for metric in "abcd":
-        site.commit(detection, metric, later, [10.0] * 400)
+def calm(site: Any, detection: Detection) -> None:
+    """The outage passes; what is over is told when the clock has gone on."""
+    together(site, detection, site.clock.now, [10.0] * 400)
     settled(detection)
     for _ in range(2):
         site.clock.now += 60_000
         site.commit(detection, "calm", site.clock.now, [1.0])
         settled(detection)
+
+
+def test_the_end_of_a_finding_is_told_once(site: Any, running: Run) -> None:
+    detection, heard = outage(site, running)
+    calm(site, detection)
     assert [f.end is None for f in heard] == [True, False]
     assert heard[1].start == heard[0].start < heard[1].end
     assert detection.counts.findings == 1
@@ -305,11 +316,88 @@ def test_findings_of_the_past_are_told_to_nobody(site: Any, running: Run) -> Non
     detection = site.detection(entities=("job",), tell=heard.append)
     detection.quiet_before = site.clock.now + 500 * STEP
     settled(running(detection))
-    start = site.clock.now
-    for metric in "abcd":
-        site.commit(detection, metric, start, [*QUIET, *[100.0] * 8])
+    together(site, detection, site.clock.now, [*QUIET, *[100.0] * 8])
     settled(detection)
     site.clock.now += 60_000
     site.commit(detection, "calm", site.clock.now, [1.0])
     settled(detection)
     assert heard == []
+
+
+def taken_over(site: Any, detection: Detection) -> None:
+    """It goes on from a state that was learned elsewhere."""
+    with detection.lock:
+        state = detection.bank.state(), detection.watch.state()
+    detection.adopt(state, site.clock.now).result(300)
+
+
+def stumbled(site: Any, detection: Detection) -> None:
+    """It begins again from its last snapshot."""
+    detection.snapshot()
+    before, site.snapshots.save = detection.counts.failures, _broken
+    site.clock.now += 600_000
+    site.commit(detection, "calm", site.clock.now, [1.0])
+    while detection.counts.failures == before:
+        assert not detection.settle(0.01)
+    del site.snapshots.save
+    settled(detection)
+
+
+@pytest.mark.parametrize("meanwhile", [taken_over, stumbled])
+def test_an_open_finding_keeps_its_identity_when_the_detector_goes_on_from_another_state(
+    site: Any, running: Run, quick: None, meanwhile: Callable[[Any, Detection], None]
+) -> None:
+    detection, heard = outage(site, running)
+    meanwhile(site, detection)
+    site.clock.now += 60_000
+    together(site, detection, site.clock.now, [100.0] * 8)
+    settled(detection)
+    calm(site, detection)
+    assert [f.end is None for f in heard] == [True, False]
+    assert heard[1].start == heard[0].start < heard[1].end
+    assert detection.counts.findings == 1
+
+
+def test_what_waits_to_be_judged_as_a_whole_is_judged_before_a_take_over(site: Any, running: Run) -> None:
+    heard: list[Any] = []
+    detection = running(site.detection(entities=("job",), tell=heard.append))
+    settled(detection)
+    start = site.clock.now
+    together(site, detection, start, [*QUIET, *[100.0] * 2])
+    settled(detection)
+    assert heard == []  # its time has not come
+    taken_over(site, detection)
+    assert [(f.entity, f.start) for f in heard] == [("test", start + 240 * STEP)]
+
+
+def test_of_series_known_before_another_source_came_what_happened_meanwhile_is_told(site: Any, running: Run) -> None:
+    first = running(site.detection())
+    start = site.clock.now
+    site.commit(first, "load", start, QUIET)
+    settled(first)
+    first.stop()
+    site.store.rows[next(iter(site.store.known)), start + 241 * STEP] = 500.0  # nothing ran then
+    site.clock.now = start + 242 * STEP
+    site.commit(first, "past", start, [*QUIET, 700.0])  # of the source that was added, fetched before a crash
+
+    second = site.detection()
+    second.quiet_before = site.clock.now
+    settled(running(second))
+    assert spikes(site) == [500.0]
+    assert sorted(a.value for a in site.store.found.values() if a.value > 50) == [500.0, 700.0]
+
+
+def test_findings_of_entities_known_before_another_source_came_are_told(site: Any, running: Run) -> None:
+    first = running(site.detection())
+    start = site.clock.now
+    together(site, first, start, QUIET)
+    settled(first)
+    first.stop()
+    heard: list[Any] = []
+    second = site.detection(entities=("job",), tell=heard.append)
+    second.quiet_before = start + 500 * STEP
+    settled(running(second))
+    together(site, second, start + 240 * STEP, [100.0] * 8)
+    settled(second)
+    calm(site, second)
+    assert [f.end is None for f in heard] == [True, False]

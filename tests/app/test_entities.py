@@ -95,3 +95,17 @@ def test_a_slot_that_changes_hands_belongs_to_its_new_entity() -> None:
     site.stage.advance(T0 + (CALM + WILD) * STEP_MS)
     assert sorted(s for x in new for s in site.watch.slots_of(int(site.catalogue.fp[x]))) == sorted(chain(*old))
     assert "search" not in {f.entity for f in site.stage.open}
+
+
+def test_open_findings_and_entities_go_on_over_another_watch() -> None:
+    site = Site()
+    site.feed(range(CALM + 10))
+    (before,) = site.stage.open
+    assert len(site.stage.series_of(before)) == 4
+    bank, catalogue = Record.from_state(site.bank.state()), site.catalogue
+    site.watch = Watch.from_state(site.watch.state(), catalogue, bank)
+    site.bank = bank
+    site.stage.follow(site.watch)
+    site.feed(range(CALM + 10, CALM + WILD))
+    (after,) = site.stage.open
+    assert (after.entity, after.start) == (before.entity, before.start)

@@ -87,7 +87,8 @@ class Detection:
 
     make answers a bank and a watch, fresh ones or those that continue from two states. publish is called with
     anomalies that are new and stored. now is the wall clock in ms. entities: labels that name what is also judged as a
-    whole; tell hears of each finding when it begins and when it has ended.
+    whole; tell hears of each finding when it begins and when it has ended, also when the detector went on from another
+    state meanwhile; but a finding that is open when the process ends is not told an end.
     """
 
     def __init__(
@@ -110,14 +111,15 @@ class Detection:
         self.bank, self.watch = make(None, None)
         self.peaks = Peaks()
         self._entities = EntityStage(catalogue, self.watch, entities)
-        self._labels, self._tell = tuple(entities), tell
-        self._told: set[tuple[str, int]] = set()  # open findings that were told
+        self._tell = tell
+        self._open: dict[tuple[str, int], bool] = {}  # open findings, and whether they were told
         self._followed = 0
         self.counts = Counts()
         self.lock = threading.RLock()  # held while bank and watch change; readers of live state take it
         self.is_catching_up = False
         self.failures_in_a_row = 0
-        self.quiet_before = 0  # ms; anomalies of before it are stored, not told: it was the past when it came
+        self.quiet_before = 0  # ms; of series that were new then, what is older is stored, not told: it is the past
+        self._known = np.empty(0, np.uint64)  # fingerprints, in order, of the series it began with
         self.make = make
         self._store = store
         self._snapshots = snapshots
@@ -287,17 +289,31 @@ class Detection:
     def _follow(self) -> None:
         """Judges entities at the times whose samples should have come by now; tells what began and what ended."""
         until = self._now() - SETTLE_MS
-        if until - self._followed < STEP_MS:
-            return
-        self._followed = until
+        if until - self._followed >= STEP_MS:
+            self._followed = until
+            self._advance(until)
+
+    def _advance(self, until: int) -> None:
         with self.lock:
             ended, is_open = self._entities.advance(until), self._entities.open
-        began = [f for f in is_open if (f.entity, f.start) not in self._told]
-        for finding in (*ended, *began):
-            if finding.start >= self.quiet_before:
+            began = [f for f in (*ended, *is_open) if _identity(f) not in self._open]
+            self._open |= {_identity(f): self._is_news(f.start, self._entities.series_of(f)) for f in began}
+        self.counts.findings += len(began)
+        for finding in (*ended, *(f for f in began if f.end is None)):
+            if self._open[_identity(finding)]:
                 self._tell(finding)
-        self.counts.findings += len(began) + sum((f.entity, f.start) not in self._told for f in ended)
-        self._told = {(f.entity, f.start) for f in is_open}
+        self._open = {name: self._open[name] for name in map(_identity, is_open)}
+
+    def _is_news(self, t: int, fps: Sequence[int]) -> bool:
+        """Whether what was seen at `t` in these series is to be told.
+
+        A source whose past is fetched later has an end of its past, too, that lies after what another one's series
+        did while nothing ran: these were known before, and caught up with.
+        """
+        if t >= self.quiet_before:
+            return True
+        wanted = np.array(fps, np.uint64)
+        return bool(np.any(np.searchsorted(self._known, wanted, "right") > np.searchsorted(self._known, wanted)))
 
     def _flush(self) -> None:
         """Stores what was raised, then tells it; while the store is away both wait."""
@@ -311,7 +327,7 @@ class Detection:
             return
         told, self._unsaved = self._unsaved, []
         self.counts.anomalies += len(told)
-        self._publish([a for a in told if a.t >= self.quiet_before])
+        self._publish([a for a in told if self._is_news(a.t, [a.fp])])
 
     def _restore(self) -> None:
         """Continues from the newest snapshot that can be read; without one everything is learned anew."""
@@ -328,6 +344,7 @@ class Detection:
                 log.warning("snapshot.failed", error=str(error))
                 continue
             self._judged_until = max(t, self._judged_until)
+            self._known = np.union1d(state["watch.fp"], state["watch.member_fp"])
             break
         else:
             bank, watch = self.make(None, None)
@@ -336,8 +353,8 @@ class Detection:
             self._own(watch)
 
     def _own(self, watch: Watch) -> None:
-        """Follows the entities of a watch that takes the place of another one."""
-        self._entities = EntityStage(self.catalogue, watch, self._labels)
+        """Goes on with the entities of a watch that takes the place of another one."""
+        self._entities.follow(watch)
         watch.on_release = self._release
 
     def _release(self, slots: Ids) -> None:
@@ -393,6 +410,7 @@ class Detection:
 
     def _exchange(self, bank: Record, watch: Watch) -> None:
         """Puts another bank and watch in the place of the live ones; their slots have other numbers."""
+        self._advance(self._now())  # what waits knows the old numbers
         with self.lock:
             known = np.flatnonzero(watch.tracks.role != Role.NEW).tolist()
             gone = [sid for sid in known if not self.catalogue.has(sid)]  # evicted while the watch was made
@@ -445,6 +463,10 @@ class Detection:
         while self._unsnapped:
             self._unsnapped.pop().done.set_result(None)
         log.info("snapshot.saved", bytes=written, slots=self.bank.size)
+
+
+def _identity(finding: Finding) -> tuple[str, int]:
+    return finding.entity, finding.start
 
 
 _NEVER = np.iinfo(np.int64).max

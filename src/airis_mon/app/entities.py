@@ -46,6 +46,13 @@ class EntityStage:
         """Findings that may go on."""
         return self._findings.open
 
+    def follow(self, watch: Watch) -> None:
+        """Goes on with another watch, whose slots have other numbers. Open findings stay; what waits is forgotten."""
+        self._watch, self._waiting, self.slots = watch, [], {}
+        known = np.arange(len(self._of), dtype=np.int32)
+        self._entities.assign(known, np.full(len(known), _NONE, np.int32))
+        self._of = np.empty(0, np.int32)
+
     def take(self, judged: Judged) -> None:
         """Keeps what was judged until its time is due."""
         t = -(-judged.signals.t // STEP_MS) * STEP_MS
@@ -66,6 +73,16 @@ class EntityStage:
         self._assign(slot)
         order = np.argsort(t, kind="stable")
         return self._findings.update(self._entities.update(slot[order], t[order], onset[order], level[order]))
+
+    def series_of(self, finding: Finding) -> list[int]:
+        """Fingerprints of the series that it blames and that are still watched."""
+        found = []
+        for slot in (self.slots[b.name] for b in finding.blamed if b.name in self.slots):
+            try:
+                found.append(self._watch.signal(slot).fp)
+            except KeyError:
+                continue
+        return found
 
     def release(self, slots: Ids) -> None:
         """These slots will be given to other signals."""
