@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from airis_mon.correlate.group import Firing, Grouping
+from airis_mon.simulate.faults import Fault
+from airis_mon.simulate.truth import Indicator, Reached, Verdict
 from airis_mon.yardstick import noise
-from airis_mon.yardstick.noise import Event, Pair, Tally, figures, measured, tally
+from airis_mon.yardstick.episodes import asked
+from airis_mon.yardstick.noise import Event, Pair, Tally, event_of, figures, measured, tally
 from airis_mon.yardstick.thresholds import Level
 from airis_mon.yardstick.worlds import Spec
 
@@ -77,6 +80,16 @@ def test_days_count_messages_faults_and_alerts() -> None:
 
 def test_history_and_ends_do_not_count_as_messages() -> None:
     assert judged(alert(-HOUR, MIN, service="cart"), events=()).days == ((0, 0, 0, 1), (0, 0, 0, 1))
+
+
+def test_fault_is_found_by_what_all_of_the_yardstick_asks_for() -> None:
+    world = SPEC.world()
+    replica = int(world.topology.replicas(3)[0])
+    fault = Fault("f", "cpu_hog", world.topology.names[3], 3, "replica", (replica,), BEGIN, MIN, BEGIN + HOUR, 1.0)
+    felt = Verdict(fault, "c", None, (Indicator("latency", BEGIN + MIN, 2.0),), (Reached("shop", BEGIN),), False)
+    place = asked(world.topology, felt)
+    assert event_of(world, felt) == Event(place.begin, BEGIN + MIN, place.end, place.entities)
+    assert place.entities > {"shop", world.topology.names[3]}
 
 
 def test_figures_are_those_of_days_and_faults() -> None:

@@ -1,8 +1,8 @@
 """How often people are told, of what really went wrong and of nothing: what is done today, on worlds with a truth.
 
 Arms: fixed lines, the specification's z-score, and Prometheus rules, all grouped as Alertmanager does. A fault counts
-if users felt it. It is found when a message within its time names an alert that began then, of a service or host that
-the fault befell or reached, or of what users see.
+if users felt it. It is found when a message within its time names an alert that began then, of what tells of it in all
+of the yardstick (`episodes.asked`), or of what users see.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from airis_mon.correlate.group import Firing, Grouping, Notification, notificati
 from airis_mon.series.batch import Values
 from airis_mon.series.labels import Labels
 from airis_mon.series.steps import Steps
-from airis_mon.simulate.truth import AFTER_MS, verdicts
 from airis_mon.simulate.truth import Verdict as Truth
+from airis_mon.simulate.truth import verdicts
 from airis_mon.simulate.world import World
 from airis_mon.yardstick.base import NOT_BUILT, Answer, Estimate, Row, Tell, resampled, untold
+from airis_mon.yardstick.episodes import asked
 from airis_mon.yardstick.redrawn import percentile, ratio
 from airis_mon.yardstick.rulesarm import fired, metrics_read, rule_metrics
 from airis_mon.yardstick.scraped import scraped
@@ -181,14 +182,13 @@ def _events(world: World, spec: Spec) -> list[Event]:
     """The faults that users felt, after the history and with time left to show."""
     last = world.settings.end_ms - LAST_MS
     truth = [v for v in verdicts(world, _judged_ms(spec), world.settings.end_ms) if not v.is_history]
-    return [_event(world, v) for v in truth if v.fault.onset_ms < last and v.is_valid]
+    return [event_of(world, v) for v in truth if v.fault.onset_ms < last and v.is_valid]
 
 
-def _event(world: World, truth: Truth) -> Event:
-    fault, top = truth.fault, world.topology
-    hosts = [top.hosts[top.host[replica]] for replica in fault.replicas]
-    names = frozenset((fault.entity, *(truth.edge or ()), *hosts, *(reached.service for reached in truth.path)))
-    return Event(fault.onset_ms, truth.impact_ms or fault.full_ms, fault.end_ms + AFTER_MS, names)
+def event_of(world: World, truth: Truth) -> Event:
+    """A fault that users felt; found by what tells of it in all of the yardstick."""
+    stretch = asked(world.topology, truth)
+    return Event(stretch.begin, truth.impact_ms or truth.fault.full_ms, stretch.end, stretch.entities)
 
 
 # --- one arm on one world -----------------------------------------------------------------------------------------
