@@ -76,16 +76,31 @@ def test_the_forms_of_numbers(text: str, value: float):
     ("text", "t"),
     [
         ("1700000000", T - 217), ("1700000000.2", T - 17), ("1700000000.2170001", T), ("1.700000000217e9", T),
-        ("-1.5", -1500), ("0", 0), ("0.0004", 0), ("0.0005", 1), ("1e-30", 0), ("9007199254740.991", 9007199254740991),
+        ("-1.5", -1500), ("0", 0), ("0.0004", 0), ("0.0005", 1), ("1e-30", 0), ("2251799813685.247", 2251799813685247),
     ],
 )  # fmt: skip
 def test_the_forms_of_times(text: str, t: int):
     assert decode_matrix(body(f'[[{text},"1"]]')).t.tolist() == [t]
 
 
+@given(st.lists(st.integers(-(2**51) + 1, 2**51 - 1), min_size=1, max_size=30))
+def test_every_millisecond_comes_back(times: list[int]):
+    seconds = [f"{'-' * (t < 0)}{abs(t) // 1000}.{abs(t) % 1000:03}" for t in times]
+    rows = ",".join(f'[{s},"1"]' for s in seconds)
+    assert decode_matrix(body(f"[{rows}]")).t.tolist() == times
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=6))
+def test_rows_and_rising_times_are_told_series_by_series(series: list[list[int]]):
+    m = decode_matrix(body(*("[" + ",".join(f'[{t},"{t}"]' for t in times) + "]" for times in series)))
+    assert m.counts.tolist() == [len(times) for times in series]
+    assert m.t.tolist() == [1000 * t for times in series for t in times]
+    assert m.is_rising.tolist() == [times == sorted(set(times)) for times in series]
+
+
 def test_white_space_changes_nothing():
     tight = body('[[1,"1"],[2,"2"]]', "[]")
-    loose = json.dumps(json.loads(tight), indent=3).encode()
+    loose = json.dumps(json.loads(tight), indent=3).replace("[]", "[\t]").encode()
     assert decode_matrix(loose).t.tolist() == decode_matrix(tight).t.tolist() == [1000, 2000]
 
 
@@ -105,6 +120,10 @@ def test_native_histograms_are_counted_and_warnings_kept():
     [
         '[[1,"x"]]', '[[1,""]]', '[[1,"1e"]]', '[[1,"1.2.3"]]', '[[1,"--1"]]', '[[1,"1"', '[[1,1]]', '[["1","1"]]',
         '[[1,"1",2]]', '[[1,"1"][2,"2"]]', "[1]", "{}", '"x"', "null", '[[1e30,"1"]]', '[[12345678901234567890,"1"]]',
+        '[[2251799813685.248,"1"]]', '[[1,"NaN",""]]', '[["","NaN"]]', '[[null,"1"]]', '[[[1],"1"]]', '[[1,"1",]]',
+        '[[1,"1"],[]]', '[[1,"1"],null]', '[3,[1,"1"]]', '{"a":[1,"1"]}', '[[1,"1,"]]', '[[1,"1,,2"]]', '""',
+        '[[1,"2,],[3,,4"]]', '[[1,"2],3,4"]]', '[[1,"1\\n"]]', '[[1,"1["]]', '[[1,"1"],2,"2"]', '[[[1,"1"]]]',
+        '[[1,"1\\""]]',
         '[[1,"1 2"]]', '[[1,"0x10"]]', '[[1,"\\u0031"]]', '[[1,"N"]]', '[[1,"1"],]',
     ],
 )  # fmt: skip
