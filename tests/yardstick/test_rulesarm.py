@@ -18,9 +18,12 @@ HOUR = 60 * MIN
 GIB = 2**30
 
 
+def series(name: str, value: list[float], **labels: str) -> Held:
+    return Held(canonical([("__name__", name), *labels.items()]), np.arange(len(value)) * MIN, np.array(value, float))
+
+
 def source(name: str, value: list[float], **labels: str) -> Scraped:
-    t = np.arange(len(value)) * MIN
-    return Scraped([Held(canonical([("__name__", name), *labels.items()]), t, np.array(value, float))])
+    return Scraped([series(name, value, **labels)])
 
 
 def names(alerts: Scraped, minutes: int) -> list[tuple[str, int, int | None]]:
@@ -62,6 +65,16 @@ def test_alert_that_still_fires_has_no_end() -> None:
 def test_volume_is_told_of_when_a_line_through_six_hours_reaches_its_end_within_a_day(
     per_hour: float, expected: list[str]
 ) -> None:
-    filling = [(65 + per_hour * m / 60) * GIB for m in range(8 * 60)]
-    found = names(source("volume_used_bytes", filling, service="db"), len(filling))
-    assert [name for name, _, _ in found] == expected
+    filling = [(130 + 2 * per_hour * m / 60) * GIB for m in range(8 * 60)]
+    size = [200.0 * GIB] * len(filling)
+    volume = Scraped(
+        [series("volume_used_bytes", filling, service="db"), series("volume_size_bytes", size, service="db")]
+    )
+    assert [name for name, _, _ in names(volume, len(filling))] == expected
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0.5, ["PodMemoryNearLimit"]), (2.0, []), (0.0, [])])
+def test_memory_is_held_against_the_limit_that_its_pod_tells_and_0_is_none(limit: float, expected: list[str]) -> None:
+    used = series("container_memory_working_set_bytes", [0.46 * GIB] * 10, pod="cart-1")
+    told = series("container_spec_memory_limit_bytes", [limit * GIB] * 10, pod="cart-1")
+    assert [name for name, _, _ in names(Scraped([used, told]), 10)] == expected

@@ -30,16 +30,16 @@ SIGNALS: dict[str, str] = {
     "cache misses": "rate(cache_misses_total[5m]) / (rate(cache_hits_total[5m]) + rate(cache_misses_total[5m]))",
     "quota used": "1 - quota_remaining / 1e6",
     "certificate age": "90 - certificate_days_left",
-    "memory": "container_memory_working_set_bytes / 2^30",
-    "files": "process_open_fds / 4096",
+    "memory": "container_memory_working_set_bytes / (container_spec_memory_limit_bytes > 0)",
+    "files": "process_open_fds / (process_max_fds > 0)",
     "threads": "process_threads",
     "garbage": "rate(gc_pause_seconds_total[5m])",
     "host down": '1 - up{job="node"}',
     "host cpu": "rate(node_cpu_busy_seconds_total[5m]) / 16",
     "host disk busy": "rate(node_disk_io_time_seconds_total[5m])",
     "host clock": "abs(node_time_offset_seconds)",
-    "host disk used": "1 - node_filesystem_avail_bytes / (200 * 2^30)",
-    "volume used": "volume_used_bytes / (100 * 2^30)",
+    "host disk used": "1 - node_filesystem_avail_bytes / (node_filesystem_size_bytes > 0)",
+    "volume used": "volume_used_bytes / (volume_size_bytes > 0)",
 }
 """What is watched, in PromQL; more is worse in all of them."""
 Flags = NDArray[np.bool_]
