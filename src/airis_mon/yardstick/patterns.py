@@ -1,6 +1,6 @@
 """Series that look like the beginning of an exhaustion, most of which are none: more of them than the world has.
 
-What rises there without harm keeps well below its limit, and what leaks does so in a straight line. Here logs rotate,
+What rises there without harm keeps below its limit, and what leaks does so in a straight line. Here logs rotate,
 caches fill, data is loaded and days come and go near the limit, beside leaks that are steady and that accelerate.
 """
 
