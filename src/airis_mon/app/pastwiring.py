@@ -16,6 +16,8 @@ from airis_mon.app.replaywiring import history_of
 from airis_mon.app.spans import Spans
 from airis_mon.app.wiring import catalogue_of, detectors_of, prometheus_named
 from airis_mon.config.settings import Settings
+from airis_mon.ingest.behind import Behind
+from airis_mon.ingest.promgate import Gate
 from airis_mon.plugins import find
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.store.commit import GroupCommit
@@ -29,12 +31,14 @@ BUSY_ROWS, BUSY_QUEUE = 20_000, 200_000
 
 def add_pasts(engine: Engine, settings: Settings) -> None:
     """Gives an engine that has not started the past of its sources to learn."""
-    catalogue = engine.parts.catalogue
-    pasts = [
-        Past(name, history_of(source, catalogue), source.backfill_days)
-        for name, source in prometheus_named(settings)
-        if source.backfill_days
-    ]
+    catalogue, followed, gates = engine.parts.catalogue, dict(engine.parts.collectors), dict[Gate, Behind]()
+    pasts = []
+    for name, source in prometheus_named(settings):
+        gate: Gate | None = getattr(followed.get(name), "gate", None)
+        # The live one shall never wait for an answer to the past: of two places one is its own.
+        behind = gate and gates.setdefault(gate, Behind(gate, max(1, source.concurrency - 1)))
+        if source.backfill_days:
+            pasts.append(Past(name, history_of(source, catalogue, gate=behind), source.backfill_days))
     if pasts:
         _add(engine, settings, pasts)
 

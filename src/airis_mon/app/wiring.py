@@ -29,6 +29,7 @@ from airis_mon.events.alert import Alert
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.events.finding import Finding
 from airis_mon.ingest.base import Collector, Decoder
+from airis_mon.ingest.promgate import Gate
 from airis_mon.plugins import find
 from airis_mon.series.admit import Limits
 from airis_mon.series.batch import Batch
@@ -170,8 +171,10 @@ def _collectors(settings: Settings, catalogue: Catalogue, cursors: Cursors) -> l
     if of.host.enabled:
         found.append(("host", find(folder, "host")(catalogue, **_given(of.host, "enabled"))))
     found += [(f"scrape {g.job}", find(folder, "prometheus")(catalogue, **_given(g))) for g in of.scrape]
+    gates: dict[str, Gate] = {}  # by address: sources of one server ask it no more than the first of them may
     for name, prometheus in prometheus_named(settings):
-        given = {"cursor": cursors.get(name), **_given(prometheus, "backfill_days")}
+        gate = gates.setdefault(address_of(prometheus.url), Gate(prometheus.concurrency, prometheus.requests_per_s))
+        given = {"cursor": cursors.get(name), "gate": gate, **_given(prometheus, "backfill_days")}
         found.append((name, find(folder, "prometheus_query")(catalogue, **given)))
     for source in of.clickhouse:
         name = f"clickhouse {source.name}"
