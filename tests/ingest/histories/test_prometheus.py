@@ -12,8 +12,12 @@ import pytest
 from airis_mon.checks.history import examine
 from airis_mon.errors import ConfigError, InputError, Transient
 from airis_mon.ingest.base import Missing, Slice
+from airis_mon.ingest.collectors.prometheus_query import PrometheusQuery
 from airis_mon.ingest.histories import prometheus
 from airis_mon.ingest.histories.prometheus import Prometheus
+from airis_mon.ingest.promgate import Gate
+from airis_mon.ingest.promplan import make_plan
+from airis_mon.ingest.promsource import PromSource
 from airis_mon.series.catalogue import Catalogue, MetricType
 from airis_mon.series.labels import series_name
 from tests.ingest.promfake import (
@@ -525,6 +529,18 @@ async def test_a_series_without_a_name_is_left_out():
 async def test_a_count_that_is_too_much_to_ask_is_done_without():
     fake = shop(lambda ask: bad(422) if "count" in ask.form.get("query", "") or ask.path == "metadata" else None)
     assert await rows(fake) == fake.rows(START, NOW)
+
+
+@pytest.mark.parametrize("kind", [Prometheus, PrometheusQuery])
+async def test_all_who_read_one_server_can_share_a_gate(kind: type[PromSource]):
+    fake, clock = shop(), Quick()
+    gate = Gate(concurrency=1, requests_per_s=1000.0, clock=clock)
+    one = history(fake, gate=gate, request_samples=100)
+    other = kind(Catalogue(), url="http://prom.test", transport=fake, clock=clock, gate=gate)
+    asking = [other._reader.window(NOW - HOUR, NOW) for _ in range(3)]
+    other._reader.plan = make_plan([((), ["up"])], {}, 10)
+    await asyncio.gather(read(one), *asking)
+    assert fake.most_under_way == 1
 
 
 async def test_sids_that_the_catalogue_took_back_are_not_used_again():
