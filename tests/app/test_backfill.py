@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 
@@ -24,6 +25,7 @@ from airis_mon.detect.watch import Watch
 from airis_mon.errors import InputError, Permanent, Transient
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.ingest.base import Missing, Slice
+from airis_mon.ingest.histories.prometheus import Prometheus
 from airis_mon.series.admit import Limits
 from airis_mon.series.batch import Batch, empty_batch
 from airis_mon.series.catalogue import Catalogue, MetricType, take_types
@@ -31,6 +33,7 @@ from airis_mon.series.labels import canonical
 from airis_mon.store.backends.clickhouse import ClickHouse
 from airis_mon.store.commit import GroupCommit
 from airis_mon.store.snapshots import Snapshots
+from tests.ingest.promfake import FakePrometheus, Quick
 
 NOW = 1_800_000_000_000
 STEP = 60_000
@@ -122,9 +125,10 @@ class Process:
             site.store, self.catalogue, clock=time.monotonic, on_commit=self.catalogue.observe, interval_s=0.0, rows=1
         )
         self.source = site.source.of(self.catalogue)
+        history = given["history"](self.catalogue) if "history" in given else self.source
         self.backfill = Backfill(
             Parts(
-                pasts=given.get("pasts") or [Past("fake", self.source, days)],
+                pasts=given.get("pasts") or [Past("fake", history, days)],
                 spans=given.get("spans") or Spans(site.folder / "backfill.json"),
                 catalogue=self.catalogue,
                 commit=past,
@@ -337,6 +341,26 @@ async def test_a_source_that_refused_is_told_and_asked_again(site: Site) -> None
     await process.backfill.stop()
     assert (process.told["fault"], process.told["fetched"]) == ("", 1.0)
     assert process.backfill.health()["degraded"] == []
+
+
+@pytest.mark.parametrize("trouble", [httpx2.ReadTimeout("too slow"), httpx2.Response(401)], ids=["slow", "refused"])
+async def test_a_prometheus_that_is_slow_or_refuses_once_is_learned_all_the_same(
+    site: Site, trouble: httpx2.Response | Exception
+) -> None:
+    left = [trouble]
+    fake = FakePrometheus(lambda _: left.pop() if left else None)
+    t = np.arange(NOW - DAY_MS, NOW, STEP)
+    fake.add("load", t.tolist(), value(t, np.ones(len(t))).tolist())
+
+    def history(catalogue: Catalogue) -> Prometheus:
+        return Prometheus(
+            catalogue, url="http://prom.test", transport=fake, clock=Quick(NOW), requests_per_s=1000, patience_s=20
+        )
+
+    process = site.process(days=1, history=history)
+    await process.learn()
+    assert not left
+    assert (process.told["fetched"], process.told["samples"], process.told["missing"]) == (1.0, len(t), [])
 
 
 async def test_a_source_that_refused_is_asked_less_often_than_one_that_is_away(site: Site) -> None:
