@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from airis_mon.cli import demo
-from airis_mon.cli.demo import LEAD_MS, RULES, STEP_MS, language
+from airis_mon.cli.demo import LEAD_MS, RULES, STEP_MS
 from airis_mon.cli.main import main
 from airis_mon.errors import ConfigError
 from airis_mon.ingest.simulated import Scene
@@ -80,20 +80,6 @@ def test_its_rules_are_rules_and_say_what_they_are():
     assert [rule["alert"] for rule in yaml.safe_load(RULES)["groups"][0]["rules"]] == ["ManyErrors", "SlowForUsers"]
     assert len(groups) == 1
     assert "simulated" in RULES
-
-
-@pytest.mark.parametrize(
-    ("environ", "lang"),
-    [
-        ({"LANG": "ko_KR.UTF-8"}, "ko"),
-        ({"LANG": "en_US.UTF-8"}, "en"),
-        ({}, "en"),
-        ({"LC_ALL": "C", "LANG": "ko_KR.UTF-8"}, "en"),
-        ({"LC_ALL": "", "LANG": "ko_KR"}, "ko"),
-    ],
-)
-def test_it_speaks_the_language_of_the_environment(environ: dict[str, str], lang: str):
-    assert language(environ) == lang
 
 
 def test_what_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]):

@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     """Serves until SIGINT or SIGTERM; then ends with 0. Raises ConfigError for what cannot be."""
     from airis_mon.app.ground import keep_kernels, now_ms, prepare, user_cache
     from airis_mon.app.logging import configure
+    from airis_mon.cli.language import language
     from airis_mon.cli.story import Story
 
     if not 0 <= args.history <= MOST_DAYS:
@@ -90,12 +91,6 @@ def run(args: argparse.Namespace) -> int:
         _keep(folder, scene)
         story = Story(scene, args.lang or language(os.environ), now_ms)
         return _served(_settings(args, folder), scene, story)
-
-
-def language(environ: Any) -> str:
-    """The language of the environment: ko, or else en."""
-    said = next((environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environ.get(name)), "")
-    return "ko" if said.lower().startswith("ko") else "en"
 
 
 def _served(settings: Settings, scene: Scene, story: Story) -> int:

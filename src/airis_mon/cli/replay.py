@@ -6,20 +6,21 @@ import argparse
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from airis_mon.errors import ConfigError
+from airis_mon.cli.pasts import asked, history, source_of
+from airis_mon.errors import AirisError, ConfigError, StoreError
 
 if TYPE_CHECKING:
     from airis_mon.config.settings import Settings
-    from airis_mon.ingest.base import History
-    from airis_mon.series.catalogue import Catalogue
+    from airis_mon.explain.speak import Lang
 
 DAYS = 14.0
 """So much of a server's past is replayed unless something else is asked for."""
@@ -45,9 +46,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--to", dest="end", metavar="TIME", help="RFC 3339 (default: now; of a file its end)")
     parser.add_argument("--match", action="append", default=[], metavar="SELECTOR", help="series to take; repeatable")
     parser.add_argument("--rules", action="append", default=[], metavar="FILE", help="rule files (wildcards allowed)")
-    parser.add_argument(
-        "--group-by", default="alertname", metavar="A,B", help="labels by which your Alertmanager groups"
-    )
+    parser.add_argument("--group-by", metavar="A,B", help="labels by which your Alertmanager groups (alertname)")
     parser.add_argument("--html", type=Path, metavar="OUT", help="also write a page with pictures")
     parser.add_argument("--lang", choices=("en", "ko"), help="of the page and the table (default: of the terminal)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -78,43 +77,72 @@ def run(args: argparse.Namespace) -> int:
     from airis_mon.app.ground import keep_kernels, user_cache
 
     keep_kernels(user_cache())  # before the first kernel is imported
+    from airis_mon.app.logging import configure
+    from airis_mon.cli.language import language
     from airis_mon.cli.progress import Progress
     from airis_mon.cli.replay_stored import stored
-    from airis_mon.cli.table import as_json
     from airis_mon.config.settings import load
 
     _check(args)
     settings = load(args.config, os.environ, {}).settings
+    configure("warning", stream=sys.stderr)  # standard output is for the result
     label = args.file.name if args.file else "history"
-    with Progress(f"replay {label}", sys.stderr) as bar:
+    with Progress(f"replay {label}", sys.stderr) as bar, _ended_by_sigterm():
         found = (
             stored(args, settings, bar.update) if args.stored else asyncio.run(_replayed(args, settings, bar.update))
         )
-    if args.html:
-        _write_page(args.html, found, _language(args))
-    if args.json:
-        print(as_json(found))
-    else:
-        from airis_mon.cli.replay_table import table
-
-        print(table(found, shutil.get_terminal_size().columns, _language(args)))
+    lang = args.lang or language(os.environ)
+    try:
+        if args.html:
+            _write_page(args.html, found, lang)
+    finally:  # what took hours is told whatever becomes of the page
+        _print(args, found, lang)
     return 0
 
 
+def _print(args: argparse.Namespace, found: dict[str, Any], lang: Lang) -> None:
+    from airis_mon.cli.replay_table import table
+    from airis_mon.cli.table import as_json
+
+    print(as_json(found) if args.json else table(found, shutil.get_terminal_size().columns, lang))
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends what is under way as Ctrl-C does, so that nothing is left behind."""
+
+    def end(_number: int, frame: Any) -> None:
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt):  # ignored, as in a shell's background
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _check(args: argparse.Namespace) -> None:
-    given = [name for name in ("file", "prometheus", "clickhouse", "stored") if getattr(args, name)]
-    if len(given) != 1:
-        raise ConfigError("name one past to replay: a FILE, --prometheus URL, --clickhouse URL or --stored")
-    if args.server and not args.stored:
-        raise ConfigError("--server replays what that server stores; say so with --stored")
-    if args.clickhouse and not args.query:
-        raise ConfigError("--clickhouse needs --query: a table or SELECT with the samples")
-    if args.file and args.days is not None:
-        raise ConfigError("--days counts back from now; a file is replayed whole, or cut with --from and --to")
+    source_of(args)
     if args.days is not None and not 0 < args.days <= 366:
         raise ConfigError(f"--days {args.days:g} must be more than 0 and at most 366; cut longer pasts with --from")
     if args.days is not None and args.start is not None:
         raise ConfigError("--days and --from both say where to begin; give one of them")
+    if args.html:
+        _try_to_write(args.html)
+
+
+def _try_to_write(page: Path) -> None:
+    """Raises ConfigError when the page could not be written; it is left as it is."""
+    is_new = not page.exists()
+    try:
+        page.open("a").close()
+        if is_new:
+            page.unlink()
+    except OSError as error:
+        raise ConfigError(f"--html {page}: cannot be written: {error.strerror}; choose another place") from None
 
 
 async def _replayed(args: argparse.Namespace, settings: Settings, tell: Any) -> dict[str, Any]:
@@ -127,44 +155,16 @@ async def _replayed(args: argparse.Namespace, settings: Settings, tell: Any) -> 
     catalogue = catalogue_of(settings)
     start, end = _span(args)
     with _folder(args.work) as folder:
-        history = _history(args, settings, catalogue)
-        if args.work and not args.file:
+        past = history(args, settings, catalogue)
+        if args.work:
             from airis_mon.ingest.spool import Spool
 
-            asked = {"source": history.name, "match": args.match, "step": args.step, "query": args.query}
-            history = Spool(history, catalogue, args.work / "fetched", asked)
+            past = Spool(past, catalogue, folder / "fetched", asked(args, settings))
         store = scratch_of(settings, "cli", folder / "store")
-        grouping = Grouping(by=tuple(filter(None, args.group_by.split(","))))
-        replay = replay_of(settings, history, catalogue, store, groups, grouping)
+        grouping = Grouping(by=tuple(filter(None, (args.group_by or "alertname").split(","))))
+        replay = replay_of(settings, past, catalogue, store, groups, grouping)
         replay.parts.is_simulated = args.file is not None and _is_simulated(args.file)
         return await replay.run(start, end, tell)
-
-
-def _history(args: argparse.Namespace, settings: Settings, catalogue: Catalogue) -> History:
-    from airis_mon.plugins import find
-
-    if args.file:
-        kind, given = "file", {"path": args.file, "wide": args.wide, "skip_bad": args.skip_bad}
-    elif args.clickhouse:
-        names = {"query": args.query, "metric": args.metric, "watermark": args.time_column, "value": args.value_column}
-        kind, given = "clickhouse", {"url": args.clickhouse, **names}
-    else:
-        kind, given = "prometheus", _prometheus(args, settings)
-    history: History = find("ingest.histories", kind)(catalogue, **{k: v for k, v in given.items() if v is not None})
-    return history
-
-
-def _prometheus(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    """The settings of the server: those of the file if it names the same URL, then the options."""
-    from msgspec.structs import asdict
-
-    known = next((s for s in settings.ingest.prometheus if s.url.rstrip("/") == args.prometheus.rstrip("/")), None)
-    names = ("match", "concurrency", "requests_per_s", "username", "password_file", "bearer_token_file")
-    given = {"url": args.prometheus, "step_s": args.step} | {n: getattr(args, n) or None for n in names}
-    ours = {"name", "interval_s", "backfill_days", "labels"}
-    return {n: v for n, v in (asdict(known) if known else {}).items() if n not in ours and v != ""} | {
-        n: v for n, v in given.items() if v is not None
-    }
 
 
 def _span(args: argparse.Namespace) -> tuple[int | None, int | None]:
@@ -189,11 +189,23 @@ def _stamp(t: int) -> str:
 @contextmanager
 def _folder(work: Path | None) -> Iterator[Path]:
     """Where the scratch database lies: in `work`, or in a folder that is removed afterwards."""
-    if work is not None:
-        yield work
+    if work is None:
+        with tempfile.TemporaryDirectory(prefix="airis-replay-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
         return
-    with tempfile.TemporaryDirectory(prefix="airis-replay-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    from airis_mon.store.connection import DirectoryLock
+
+    lock = DirectoryLock(work)
+    try:
+        lock.acquire()
+    except StoreError as error:
+        raise ConfigError(f"--work {work}: {str(error).partition(';')[0]}; choose another folder") from None
+    try:
+        shutil.rmtree(work / "store", ignore_errors=True)  # of a replay that was killed
+        yield work
+    finally:
+        shutil.rmtree(work / "store", ignore_errors=True)
+        lock.release()
 
 
 def _is_simulated(file: Path) -> bool:
@@ -209,16 +221,10 @@ def _is_simulated(file: Path) -> bool:
         return False
 
 
-def _write_page(path: Path, found: dict[str, Any], lang: Literal["en", "ko"]) -> None:
+def _write_page(path: Path, found: dict[str, Any], lang: Lang) -> None:
     from airis_mon.explain.replay_page import page
 
     try:
         path.write_text(page(found, lang), encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"--html {path}: cannot be written: {error.strerror}") from None
-
-
-def _language(args: argparse.Namespace) -> Literal["en", "ko"]:
-    words = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
-    is_korean = args.lang == "ko" or (args.lang is None and words.startswith("ko"))
-    return "ko" if is_korean else "en"
+        raise AirisError(f"--html {path}: cannot be written: {error.strerror}; the result is printed") from None
