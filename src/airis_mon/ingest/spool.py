@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import numpy as np
 
 from airis_mon.errors import InputError, StoreError
 from airis_mon.ingest.base import History, Slice
+from airis_mon.ingest.threads import in_thread
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
 
 _ABOUT = "source.json"
 _META = b"airis"
+_REMEDY = "choose another folder, or empty it"
 
 
 class Spool:
@@ -36,24 +39,36 @@ class Spool:
         return self._history.name
 
     async def slices(self, start: int | None = None, end: int | None = None) -> AsyncGenerator[Slice, None]:
-        """As the source's: first those that were kept, then the others, which are kept from now on.
+        """As the source's: first what was kept of [start, end), then the rest, which is kept from now on.
 
-        Raises InputError for a folder of another question, StoreError when it cannot be written.
+        Raises InputError for a folder of another question or another time, StoreError when it cannot be written.
         """
-        await asyncio.to_thread(self._open)
-        count = 0
+        await in_thread(self._open)
+        count, until = 0, start
         while (path := self._path(count)).exists():
-            kept = await asyncio.to_thread(_load, path, self._catalogue)
-            yield kept
-            start, count = kept.end, count + 1
-        if end is not None and start is not None and start >= end:
+            kept = await in_thread(partial(_load, path, self._catalogue))
+            if not count and start is not None and kept.start > start:
+                raise InputError(f"{self._folder}: holds a later time than is asked for; {_REMEDY}")
+            count, until = count + 1, kept.end
+            if (part := _cut(kept, start, end)) is not None:
+                yield part
+        if start is not None and until is not None and until < start:
+            raise InputError(f"{self._folder}: holds an earlier time than is asked for; {_REMEDY}")
+        if end is not None and until is not None and until >= end:
             return
+        async with aclosing(self._history.slices(until, end)) as rest:
+            async for part in self._kept(rest, count):
+                yield part
+
+    async def _kept(self, rest: AsyncGenerator[Slice, None], count: int) -> AsyncGenerator[Slice, None]:
+        """The slices, each kept as long as no one before it lacks anything."""
         is_whole = True
-        async for part in self._history.slices(start, end):
-            is_whole &= not part.missing
-            if is_whole and part.end > part.start:
-                await asyncio.to_thread(self._keep, part, self._path(count))
-                count += 1
+        async for part in rest:
+            if part.end > part.start:  # an empty one tells of progress, or of what is missing throughout
+                is_whole &= not part.missing
+                if is_whole:
+                    await in_thread(partial(self._keep, part, self._path(count)))
+                    count += 1
             yield part
 
     def _path(self, count: int) -> Path:
@@ -70,7 +85,7 @@ class Spool:
         except (OSError, ValueError) as error:
             raise StoreError(f"{self._folder}: cannot be used: {error}; choose another folder") from None
         if before != json.loads(json.dumps(self._asked)):
-            raise InputError(f"{self._folder}: holds what another replay fetched; choose another folder, or empty it")
+            raise InputError(f"{self._folder}: holds what another replay fetched; {_REMEDY}")
 
     def _keep(self, part: Slice, path: Path) -> None:
         import pyarrow as pa
@@ -90,6 +105,21 @@ class Spool:
             partial.replace(path)
         except OSError as error:
             raise StoreError(f"{path}: cannot be written: {error.strerror or error}; free some space") from None
+
+
+def _cut(part: Slice, start: int | None, end: int | None) -> Slice | None:
+    """What of a slice lies within [start, end); None if nothing does."""
+    first, last = (
+        max(part.start, part.start if start is None else start),
+        min(part.end, part.end if end is None else end),
+    )
+    if first >= last:
+        return None
+    if (first, last) == (part.start, part.end):
+        return part
+    rows = slice(*np.searchsorted(part.batch.t, (first, last)).tolist())
+    batch = Batch(part.batch.sid[rows], part.batch.t[rows], part.batch.value[rows])
+    return Slice(first, last, batch, part.fraction)
 
 
 def _load(path: Path, catalogue: Catalogue) -> Slice:
