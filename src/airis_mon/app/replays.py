@@ -153,6 +153,8 @@ class Replays:
         """The job's payload: everything but secrets and the moment, which the job itself knows."""
         name = self._named(request.source, request.name)
         _check_times(request, self._clock())
+        if request.match and request.source == "clickhouse":
+            _refuse("match", str(request.match), "is not for a ClickHouse source: its query says what is read")
         _check_selectors(request.match)
         if request.rules == "text":
             await asyncio.to_thread(_check_rules, request.rules_text)

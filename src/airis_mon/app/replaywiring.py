@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import platform
+import re
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
+import xxhash
 from msgspec.structs import asdict
 
 from airis_mon.app.jobs import Report
@@ -33,7 +36,7 @@ from airis_mon.store.records import Json
 log = structlog.get_logger()
 
 SCRATCH = "airis_replay_"
-"""Databases of replays begin so; one that no replay uses may be dropped."""
+"""Databases of replays begin so; an installation's own, which it may drop, with its mark after it."""
 FETCHED = "replays"
 """Folder under the data directory of what replays under way have fetched."""
 IsOver = Callable[[str], Awaitable[bool]]
@@ -92,6 +95,7 @@ def history_of(source: PrometheusSource | ClickhouseSource, catalogue: Catalogue
     return history
 
 
+_JOB = re.compile(r"[0-9a-f]{32}\Z")
 _ONLY_LIVE = frozenset({"interval_s", "backfill_days", "lag_s", "overlap_s", "lookback_s", "limit_rows"})
 
 
@@ -105,6 +109,7 @@ class ReplayWork:
         self, settings: Settings, store: SeriesStore, rules: Callable[[], Sequence[RuleGroup]], is_over: IsOver
     ) -> None:
         self._settings, self._store, self._rules, self._is_over = settings, store, rules, is_over
+        self._mark = mark_of(settings)
 
     async def __call__(self, asked: Json, report: Report) -> dict[str, Any]:
         """The result of one replay. Raises QueryCancelled when it is called off, and what source and store raise."""
@@ -113,10 +118,13 @@ class ReplayWork:
         history = self._history(asked, catalogue)
         if asked["source"] != "store":
             history = Spool(history, catalogue, self._fetched / name, {n: v for n, v in asked.items() if n != "id"})
-        replay = replay_of(self._settings, history, catalogue, scratch_of(self._settings, name), self._groups(asked))
+        replay = replay_of(self._settings, history, catalogue, self._scratch(name), self._groups(asked))
         result = await replay.run(int(asked["start"]), int(asked["end"]), report.report, report.cancelled)
-        shutil.rmtree(self._fetched / name, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self._fetched / name, ignore_errors=True)
         return result
+
+    def _scratch(self, name: str) -> ClickHouse:
+        return scratch_of(self._settings, f"{self._mark}_{name}")
 
     def _history(self, asked: Mapping[str, Any], catalogue: Catalogue) -> History:
         if asked["source"] == "store":
@@ -146,21 +154,28 @@ class ReplayWork:
             log.info("replay.swept", replay=other)
 
     def _left(self) -> set[str]:
-        store = scratch_of(self._settings, "")
+        """The jobs of which a database or a folder is there."""
+        store, prefix = self._scratch(""), f"{SCRATCH}{self._mark}_"
         try:
-            databases = {found.removeprefix(SCRATCH) for found in store.databases(SCRATCH)}
+            databases = [found.removeprefix(prefix) for found in store.databases(prefix)]
         finally:
             store.close()
-        folders = {f.name for f in self._fetched.iterdir()} if self._fetched.is_dir() else set()
-        return databases | folders
+        folders = [f.name for f in self._fetched.iterdir()] if self._fetched.is_dir() else []
+        return {name for name in (*databases, *folders) if _JOB.match(name)}
 
     def _remove(self, name: str) -> None:
         shutil.rmtree(self._fetched / name, ignore_errors=True)
-        store = scratch_of(self._settings, name)
+        store = self._scratch(name)
         try:
             store.drop()
         finally:
             store.close()
+
+
+def mark_of(settings: Settings) -> str:
+    """Names an installation: that whose jobs are in these records. Others may use the same ClickHouse."""
+    home = f"{platform.node()}:{Path(settings.data_dir).resolve()}"
+    return f"{xxhash.xxh3_64_intdigest((settings.records.url or home).encode()):016x}"
 
 
 def name_of(source: PrometheusSource | ClickhouseSource) -> str:
