@@ -155,16 +155,22 @@ class GroupRun:
                 return [one for half in _halves(steps) for one in self._evaluated(run, half, ask, told)]
             if not isinstance(error, AirisError):
                 log.exception("rule.broken", group=self.name, rule=run.name)
-            self.evaluations += steps.count
+            self._count(run, steps.count, steps.count, str(error) or repr(error))
             self._note(run, steps.count, str(error) or repr(error), type(error).__name__)
             return []
-        self.evaluations += steps.count
+        self._count(run, steps.count, int(made.failed.sum()), made.why)
         self._note(run, int(made.failed.sum()), made.why if made.failed[-1] else "")
         if made.failed.all():
             return []
         before = run.shown
         series, run.shown = with_markers(made.series, before)
         return [_Waiting(run, Made(made.t - self.offset_ms, series, made.failed), before)]
+
+    def _count(self, run: RuleRun, steps: int, failures: int, why: str) -> None:
+        self.evaluations += steps
+        run.evaluations += steps
+        run.failures += failures
+        run.fault = why if failures else run.fault
 
     def _note(self, run: RuleRun, failures: int, why: str, kind: str = "QueryError") -> None:
         """How it went: so many failures; why the last step failed, "" = it did not.

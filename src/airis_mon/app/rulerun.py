@@ -63,7 +63,10 @@ class Made:
 
 
 class RuleRun:
-    """A rule and how its last evaluation went. shown: the series that it gave at the last step it did not fail."""
+    """A rule and how its last evaluation went. shown: the series that it gave at the last step it did not fail.
+
+    evaluations and failures count steps; fault says why it failed last, "" = never.
+    """
 
     type: Literal["alerting", "recording"] = "recording"
     duration_s = keep_firing_for_s = 0.0
@@ -75,7 +78,8 @@ class RuleRun:
         self.rule, self.writes = rule, writes
         self.name, self.query, self.labels = rule.name, rule.expr, rule.labels
         self.health: Health = "unknown"
-        self.last_error = ""
+        self.last_error = self.fault = ""
+        self.evaluations = self.failures = 0
         self.evaluation_s = 0.0
         self.last_evaluation: int | None = None
         self.shown: tuple[Labels, ...] = ()
