@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -14,11 +15,11 @@ import pytest
 from airis_mon.app.replaywiring import SCRATCH, replay_of, scratch_of
 from airis_mon.app.wiring import catalogue_of
 from airis_mon.config.settings import Settings
-from airis_mon.errors import QueryCancelled, Transient
+from airis_mon.errors import InputError, QueryCancelled, Transient
 from airis_mon.ingest.base import Missing, Slice
 from airis_mon.query.rulefile import parse_rules
 from airis_mon.query.rules import RuleGroup
-from airis_mon.series.batch import Batch
+from airis_mon.series.batch import Batch, empty_batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import canonical
 
@@ -170,6 +171,92 @@ def test_alerts_of_the_source_are_read_when_no_rules_are_given(tmp_path: Path) -
     assert all(alert["labels"] == {"service": "db"} for alert in found["alerts"])
 
 
+def played(folder: Path, *slices: Slice, catalogue: Catalogue, groups: Sequence[RuleGroup] = ()) -> dict[str, Any]:
+    """A replay of slices of a test."""
+
+    class Given:
+        name = "given"
+
+        async def slices(self, start: int | None = None, end: int | None = None) -> AsyncGenerator[Slice, None]:
+            for part in slices:
+                yield part
+
+    settings = Settings()
+    return asyncio.run(replay_of(settings, Given(), catalogue, scratch_of(settings, "test", folder), groups).run())
+
+
+def series(catalogue: Catalogue, count: int = 60, **labels: str) -> Slice:
+    """One series, a value a minute."""
+    sid = catalogue.intern(canonical({"__name__": "load", **labels}.items()))
+    t = T0 + np.arange(count, dtype=np.int64) * 60_000
+    batch = Batch(np.full(count, sid, np.int32), t, np.arange(count) * 1.0)
+    return Slice(T0, T0 + count * 60_000, batch, 1.0)
+
+
+def test_a_rule_that_failed_for_a_while_is_told_though_it_is_well_now(tmp_path: Path) -> None:
+    catalogue = Catalogue()
+    one, two = series(catalogue, a="1"), series(catalogue, 30, a="2")  # for half an hour there are two
+    order = np.argsort(np.concatenate([one.batch.t, two.batch.t]), kind="stable")
+    columns = (np.concatenate([getattr(b.batch, c) for b in (one, two)])[order] for c in ("sid", "t", "value"))
+    rules = "groups: [{name: g, interval: 1m, rules: [{record: x, expr: load * on () load}]}]"
+    found = played(
+        tmp_path, Slice(T0, one.end, Batch(*columns), 1.0), catalogue=catalogue, groups=parse_rules("r", rules)
+    )
+    (fault,) = found["raw"]["faults"]
+    failed, steps = (int(n) for n in re.search(r"at (\d+) of (\d+) steps", fault["error"]).groups())
+    assert (steps, 30 <= failed <= 36) == (60, True)  # as long as the second one is looked back for
+
+
+def test_a_past_of_the_demo_is_called_simulated(tmp_path: Path) -> None:
+    catalogue = Catalogue()
+    assert played(tmp_path, series(catalogue, demo="simulated"), catalogue=catalogue)["isSimulated"]
+
+
+def test_rows_that_were_refused_are_counted(tmp_path: Path) -> None:
+    catalogue = Catalogue()
+    good = series(catalogue)
+    b = good.batch
+    bad = Batch(np.append(b.sid, b.sid[:1]), np.append(b.t, good.end + 1), np.append(b.value, 1.0), (), 3)
+    found = played(tmp_path, Slice(good.start, good.end, bad, 1.0), catalogue=catalogue)
+    assert (found["samples"], found["refused"]) == (60, 4)  # one lies beyond its slice's end
+
+
+def test_a_past_without_samples_is_told_with_the_reason(tmp_path: Path) -> None:
+    nothing = Slice(T0, T0, empty_batch(), 1.0, (Missing(T0, T0 + 1, "everything", "it did not answer"),))
+    with pytest.raises(InputError, match="given: no samples were found: it did not answer"):
+        played(tmp_path, nothing, catalogue=Catalogue())
+    assert scratches(tmp_path) == []
+
+
+def test_rules_are_not_evaluated_through_decades_of_silence(tmp_path: Path) -> None:
+    catalogue = Catalogue()
+    late, early = series(catalogue), T0 - 20 * 365 * 86_400_000
+    b = late.batch
+    whole = Batch(np.append(b.sid[:1], b.sid), np.append(early, b.t), np.append(1.0, b.value))
+    rules = parse_rules("r", "groups: [{name: g, interval: 1m, rules: [{record: n, expr: vector(1)}]}]")
+    told: list[int] = []
+
+    class Given:
+        name = "given"
+
+        async def slices(self, start: int | None = None, end: int | None = None) -> AsyncGenerator[Slice, None]:
+            yield Slice(early, late.end, whole, 1.0)
+
+    replay = replay_of(Settings(), Given(), catalogue, scratch_of(Settings(), "test", tmp_path), rules)
+    found = asyncio.run(replay.run(tell=lambda *_: told.append(replay._groups[0].evaluations)))
+    assert found["samples"] == 61  # the early one is not too old
+    assert 1440 + 60 <= told[-1] <= 1440 + 62  # a day after the stray row, and the hour of the others
+
+
+def test_days_of_centuries_are_not_listed_one_by_one(tmp_path: Path) -> None:
+    catalogue = Catalogue()
+    late, early = series(catalogue), T0 - 40 * 365 * 86_400_000
+    b = late.batch
+    whole = Batch(np.append(b.sid[:1], b.sid), np.append(early, b.t), np.append(1.0, b.value))
+    found = played(tmp_path, Slice(early, late.end, whole, 1.0), catalogue=catalogue)
+    assert len(found["perDay"]) < 5
+
+
 def scratches(folder: Path) -> list[str]:
     store = scratch_of(Settings(), "look", folder)
     store.open()
@@ -204,4 +291,37 @@ def test_a_cancelled_replay_ends_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(QueryCancelled):
         asyncio.run(replay.run(tell=tell, cancelled=cancelled))
     assert len(heard) == 1  # before the first slice
+    assert scratches(tmp_path) == []
+
+
+def test_a_replay_whose_task_is_cancelled_leaves_when_its_threads_have(tmp_path: Path) -> None:
+    settings = Settings()
+    catalogue = catalogue_of(settings)
+    replay = replay_of(settings, Past(catalogue), catalogue, scratch_of(settings, "test", tmp_path))
+    ended: list[str] = []
+    judge, clean = replay._judged, replay._clean
+
+    async def cancelled() -> None:
+        begun, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def slowly(batch: Batch) -> Any:
+            loop.call_soon_threadsafe(begun.set)
+            replay._cancelled.wait(60)  # what is cancelled is told so, else this would last
+            judged = judge(batch)
+            ended.append("judged")
+            return judged
+
+        def cleaned() -> None:
+            clean()
+            ended.append("cleaned")
+
+        replay._judged, replay._clean = slowly, cleaned  # type: ignore[method-assign]
+        run = asyncio.create_task(replay.run())
+        await begun.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    asyncio.run(cancelled())
+    assert ended == ["judged", "cleaned"]
     assert scratches(tmp_path) == []

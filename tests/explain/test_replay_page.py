@@ -313,8 +313,8 @@ def test_simulated_data_is_labelled_on_top_and_on_every_chart():
         ("without rules", "what your rules notified is not known.", ["What your rules did is not known"]),
         ("without findings", "the engine saw 0 findings on 0 services.", ["No service was unusual as a whole."]),
         ("without alerts", "your rules fired 0 alerts in 0 notifications", ["Your rules fired nothing."]),
-        ("quiet", "your rules fired nothing and the engine saw nothing unusual.", ["there is nothing to draw"]),
-        ("quiet without rules", "saw nothing unusual; what your rules notified is not known.", []),
+        ("quiet", "your rules fired nothing and no service was unusual as a whole.", ["there is nothing to draw"]),
+        ("quiet without rules", "no service was unusual as a whole; what your rules notified is not known.", []),
         ("empty", "The history is empty: there was nothing to judge.", ["no full or part day", "names no service"]),
     ],
 )  # fmt: skip

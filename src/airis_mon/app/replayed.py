@@ -21,7 +21,7 @@ from airis_mon.series.labels import first_of
 from airis_mon.store.base import SeriesStore
 
 DAY_MS, AROUND_MS = 86_400_000, 7_200_000
-MOST_FINDINGS, MOST_ALERTS = 200, 1000
+MOST_FINDINGS, MOST_ALERTS, MOST_DAYS = 200, 1000, 1000
 DRAWN, CURVES, POINTS = 12, 3, 400
 """Findings that are drawn, curves of each, points of a curve."""
 NOT_BUILT = ("incidents", "causes")
@@ -40,6 +40,7 @@ class Run:
     samples: int
     seconds: float
     missing: tuple[Missing, ...]
+    refused: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ def result(run: Run, raw: Raw, ours: Ours) -> dict[str, Any]:
         "seconds": round(run.seconds, 3),
         "samplesPerSecond": round(run.samples / seconds),
         "missing": [{"start": stamp(m.start), "end": stamp(m.end), "what": m.what, "why": m.why} for m in run.missing],
+        "refused": run.refused,
         "raw": {
             "from": raw.origin,
             "why": "" if raw.origin else "no rule files were given and the source holds no ALERTS that fire",
@@ -131,6 +133,8 @@ def _per_day(run: Run, firings: Sequence[Firing], sent: Sequence[int], ours: Our
     for (of, _), n in ours.anomalies.items():
         anomalies[of] += n
     days = [day(t) for t in range(run.start // DAY_MS * DAY_MS, run.end, DAY_MS)]
+    if len(days) > MOST_DAYS:  # a source with a row of 1970 in it
+        days = [d for d in days if alerts[d] or messages[d] or anomalies[d] or findings[d]]
     return [
         {
             "day": d,

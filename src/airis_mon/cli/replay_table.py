@@ -92,6 +92,8 @@ def _top(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[str]:
 
 
 def _missing(replayed: Replayed, say: Speaker, terminal: Terminal) -> Iterator[str]:
+    if replayed.refused:
+        yield from terminal.sentence(say("refused", replayed.refused))
     if not (parts := replayed.missing):
         return
     yield from terminal.sentence(f"{say('missing_title').upper()}: {say('missing', len(parts))}")

@@ -95,7 +95,8 @@ def _parts(replayed: Replayed, hand: Hand) -> Iterator[Html]:
 
 def _missing(replayed: Replayed, hand: Hand) -> Html:
     say, parts = hand.say, replayed.missing
-    if not parts:
+    refused = [tag("p", text(say("refused", replayed.refused)))] if replayed.refused else []
+    if not parts and not refused:
         return Html("")
     told = [
         tag("li", text(f"{from_to(m.start, m.end)} UTC: "), hand.names(m.what), text(", "), hand.names(m.why, 160))
@@ -104,7 +105,8 @@ def _missing(replayed: Replayed, hand: Hand) -> Html:
     if len(parts) > MISSING:
         told.append(tag("li", text(say("more_names", len(parts) - MISSING))))
     heading = tag("strong", text(say("missing_title")))
-    return tag("div", heading, tag("p", text(say("missing", len(parts)))), tag("ul", *told), class_="warn", role="note")
+    gaps = [tag("p", text(say("missing", len(parts)))), tag("ul", *told)] if parts else []
+    return tag("div", heading, *gaps, *refused, class_="warn", role="note")
 
 
 def _figures(replayed: Replayed, say: Speaker) -> Html:

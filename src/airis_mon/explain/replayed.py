@@ -153,6 +153,7 @@ class Replayed(Row, frozen=True):
     findings: list[Found]
     alerts: list[Fired]
     charts: list[Chart]
+    refused: int = 0
 
     @property
     def knows_rules(self) -> bool:

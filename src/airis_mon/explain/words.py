@@ -12,8 +12,8 @@ ENGLISH = {
     "simulated_mark": "simulated",
     "head_both": "In {days} your rules fired {alerts} in {notifications}; the engine saw {findings} on {services}.",
     "head_ours": "In {days} the engine saw {findings} on {services}; what your rules notified is not known.",
-    "head_none": "In {days} your rules fired nothing and the engine saw nothing unusual.",
-    "head_none_ours": "In {days} the engine saw nothing unusual; what your rules notified is not known.",
+    "head_none": "In {days} your rules fired nothing and no service was unusual as a whole.",
+    "head_none_ours": "In {days} no service was unusual as a whole; what your rules notified is not known.",
     "head_empty": "The history is empty: there was nothing to judge.",
     "why_unknown": "Why your rules' notifications are not known: {why}.",
     "not_built": "Not built yet: {parts}. A finding says that a service was unusual as a whole; it is not a page, so "
@@ -21,6 +21,7 @@ ENGLISH = {
     "missing_title": "The history is incomplete",
     "missing": "{n} part of it could not be had; what happened there is not judged.|"
     "{n} parts of it could not be had; what happened there is not judged.",
+    "refused": "{n} row could not be used and is left out.|{n} rows could not be used and are left out.",
     "no_days": "The history holds no full or part day.",
     "n_days": "{number} day|{number} days",
     "n_alerts": "{number} alert|{number} alerts",
@@ -47,7 +48,8 @@ ENGLISH = {
     "then at most every {interval}, repeated after {repeat}.",
     "no_labels": "no label (all in one)",
     "finding_is": "An anomaly is one unusual value of one series; a finding is a service, or a host, whose series were "
-    "unusual together, from its first to its last moment at the line (score 0.8).",
+    "unusual together, from its first to its last moment at the line (score 0.8). Scores fade slowly: its end may be "
+    "half an hour later than that of the trouble.",
     "lanes_title": "When, and where",
     "lanes_note": "One row per service; all rows share the time axis (UTC). A finding leads to its entry below.",
     "lane_finding": "finding of the engine",
@@ -146,14 +148,15 @@ KOREAN = {
     "head_both": "{days} 동안 기존 규칙에서는 {alerts}이 발생해 {notifications}이 나갔고, "
     "엔진은 {services}에서 {findings}을 찾았습니다.",
     "head_ours": "{days} 동안 엔진은 {services}에서 {findings}을 찾았습니다. 기존 규칙이 보낸 알림은 알 수 없습니다.",
-    "head_none": "{days} 동안 기존 규칙의 경보도, 엔진이 찾은 이상 징후도 없었습니다.",
-    "head_none_ours": "{days} 동안 엔진이 찾은 이상 징후는 없었습니다. 기존 규칙이 보낸 알림은 알 수 없습니다.",
+    "head_none": "{days} 동안 기존 규칙의 경보도, 서비스 전체에 걸친 이상 징후도 없었습니다.",
+    "head_none_ours": "{days} 동안 서비스 전체에 걸친 이상 징후는 없었습니다. 기존 규칙이 보낸 알림은 알 수 없습니다.",
     "head_empty": "이력이 비어 있어 판단할 것이 없습니다.",
     "why_unknown": "기존 규칙의 알림을 알 수 없는 까닭: {why}.",
     "not_built": "아직 만들지 않은 기능: {parts}. 이상 징후는 서비스가 전체적으로 평소와 달랐다는 뜻일 뿐 "
     "당직자를 부를 일이라는 뜻은 아닙니다. 따라서 이상 징후 건수와 알림 건수를 같은 기준으로 비교할 수 없습니다.",
     "missing_title": "이력에 빠진 부분이 있습니다",
     "missing": "가져오지 못한 부분이 {n}곳 있으며, 그때 일어난 일은 판단하지 않았습니다.",
+    "refused": "사용할 수 없는 행 {n}개는 제외했습니다.",
     "no_days": "이력에 하루도 들어 있지 않습니다.",
     "n_days": "{number}일",
     "n_alerts": "경보 {number}건",
@@ -180,7 +183,8 @@ KOREAN = {
     "다음 알림 간격 {interval} 이상, 반복 주기 {repeat}입니다.",
     "no_labels": "레이블 없음(모두 하나로)",
     "finding_is": "이상값은 시계열 하나의 평소와 다른 값 하나입니다. 이상 징후는 한 서비스나 호스트의 여러 시계열이 "
-    "함께 평소와 달랐던 구간으로, 기준선(점수 0.8)에 처음 닿은 때부터 마지막으로 닿은 때까지입니다.",
+    "함께 평소와 달랐던 구간으로, 기준선(점수 0.8)에 처음 닿은 때부터 마지막으로 닿은 때까지입니다. "
+    "점수는 천천히 내려가므로 끝나는 시각은 실제보다 30분까지 늦을 수 있습니다.",
     "lanes_title": "언제, 어디에서",
     "lanes_note": "서비스마다 한 줄이며 모든 줄의 시간축(UTC)이 같습니다. "
     "이상 징후를 누르면 아래의 상세 내용으로 갑니다.",
