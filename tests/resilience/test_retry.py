@@ -127,4 +127,5 @@ def test_retry_after_is_read_as_a_date_and_nonsense_is_ignored():
     assert retry_after("Thu, 01 Jan 2026 00:02:00 GMT", now) == 120
     assert retry_after("Thu, 01 Jan 2026 00:02:00", now) is None
     assert retry_after("soon", now) is None
+    assert retry_after("²", now) is retry_after("٣", now) is None
     assert retry_after("", now) is None

@@ -84,7 +84,7 @@ async def _within(call: Callable[[], Awaitable[R]], left_s: float, deadline_s: f
 
 def retry_after(header: str, now: datetime) -> float | None:
     """The seconds that a Retry-After header asks for, in either of its forms; None when it is absent or unreadable."""
-    if header.strip().isdigit():
+    if header.strip().isdecimal() and header.isascii():
         return float(header)
     try:
         return max(0.0, (parsedate_to_datetime(header) - now).total_seconds())
