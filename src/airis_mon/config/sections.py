@@ -326,7 +326,7 @@ class PrometheusSource(Section, frozen=True):
     backfill_days: Annotated[
         float, doc("Days of the past to learn from at the first start; 0 = none. Not more than the store keeps.", ge=0)
     ] = 14
-    max_series: Annotated[int, doc("Series taken at most; what is left out is said by health.", ge=1)] = 10_000
+    max_series: Annotated[int, doc("Series taken at once at most; what is left out is said by health.", ge=1)] = 10_000
     concurrency: Annotated[int, doc("Requests under way at once.", ge=1, le=32)] = 2
     requests_per_s: Annotated[float, doc("Requests a second at most.", gt=0)] = 5
     timeout_s: Annotated[float, doc("Time after which a request has failed.", gt=0)] = 30
