@@ -12,6 +12,7 @@ redis-server redis-server
 postgres postgresql
 prometheus prometheus
 prometheus-node-exporter prometheus-node-exporter
+prometheus-alertmanager prometheus-alertmanager
 victoria-metrics victoria-metrics
 LIST
 [ -z "$missing" ] && exit 0
