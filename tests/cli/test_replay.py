@@ -211,6 +211,11 @@ def test_faulty_rules_are_refused_before_anything_is_read(file: Path, tmp_path: 
         run(file, "--rules", tmp_path / "bad.yml")
 
 
+def test_rules_that_mean_no_file_are_refused_before_anything_is_read(file: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        run(file, "--rules", "nowhere/*.yml")
+
+
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match=r"nowhere\.csv"):
         run("nowhere.csv")

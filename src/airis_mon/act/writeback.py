@@ -261,5 +261,3 @@ class RemoteWriter:
 
 def _about(rows: Rows) -> tuple[str, str]:
     return rows.metric, rows.signal
-
-

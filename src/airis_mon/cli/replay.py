@@ -149,8 +149,11 @@ async def _replayed(args: argparse.Namespace, settings: Settings, tell: Any) -> 
     from airis_mon.app.replaywiring import replay_of, scratch_of
     from airis_mon.app.wiring import catalogue_of
     from airis_mon.correlate.group import Grouping
-    from airis_mon.query.rulefile import load_rules
+    from airis_mon.query.rulefile import load_rules, paths_of
 
+    for pattern in args.rules:
+        if not paths_of([pattern]):
+            raise ConfigError(f"--rules {pattern}: no file is meant by it; correct the path, or leave it out")
     groups = load_rules(args.rules)
     catalogue = catalogue_of(settings)
     start, end = _span(args)
