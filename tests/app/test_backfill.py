@@ -118,6 +118,7 @@ class Process:
             site.told.extend,
             self.clock,
         )
+        self._is_fed = threading.Event()
         self.commit = GroupCommit(
             site.store, self.catalogue, clock=time.monotonic, on_commit=self._committed, interval_s=0.0
         )
@@ -151,10 +152,13 @@ class Process:
     def _committed(self, batch: Batch) -> None:
         self.catalogue.observe(batch)
         self.detection.feed(batch)
+        self._is_fed.set()
 
     def live(self, batch: Batch) -> None:
         self.site.now = max(self.site.now, int(batch.t.max()))
+        self._is_fed.clear()
         self.commit.add(batch).result(30)
+        assert self._is_fed.wait(30)  # the detector gets it after whoever sent it has his answer
 
     def sample(self, n: int, t: int, v: float) -> None:
         sid = self.catalogue.intern(self.source.labels[n])
