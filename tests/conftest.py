@@ -5,12 +5,14 @@ A live test whose server is not installed is skipped with the line that installs
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from airis_mon.app.ground import keep_kernels
@@ -22,6 +24,19 @@ keep_kernels(Path(__file__).parent.parent / ".kernels")
 # A shared machine is slow at times; how fast something is, benchmarks say.
 settings.register_profile("airis", deadline=None)
 settings.load_profile("airis")
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """A command that is run in this process sends all logs to the stream of its own test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        logging.captureWarnings(capture=False)
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def _serve(start: Callable[[], AbstractContextManager[servers.Server]]) -> Iterator[servers.Server]:
