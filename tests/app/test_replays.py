@@ -83,8 +83,10 @@ async def test_a_replay_is_queued_runs_and_keeps_its_result(site: Site):
 async def test_a_new_replay_begins_at_once(site: Site):
     site.runner.start()
     await until(lambda: site.time.sleepers)
-    await site.replays.start(Request())
+    replay = await site.replays.start(Request())
     await until(lambda: site.work.asked)
+    assert [asked["id"] for asked in site.work.asked] == [replay.id]
+    assert site.time.now == T  # nobody waited for the next look
 
 
 async def test_the_work_is_told_all_that_was_asked(site: Site):
