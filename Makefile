@@ -35,7 +35,7 @@ bench: $(VENV)/.dev ## speed and quality against the bars, with Prometheus and V
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: $(VENV)/.dev ## write requirements/*.txt anew from pyproject.toml (UPGRADE=--upgrade for newer versions)
-	$(LOCK) --extra embedded -o requirements/run.txt
+	$(LOCK) --extra embedded --extra forecast -o requirements/run.txt
 	$(LOCK) --extra dev -c requirements/run.txt -o requirements/dev.txt
 LOCK = $(BIN)/uv pip compile -q pyproject.toml requirements/build.in --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)

@@ -14,7 +14,21 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from airis_mon.api import anomalies, events, health, metrics, pages, promql, replays, series, write
+from airis_mon.api import (
+    analytics,
+    anomalies,
+    events,
+    explore,
+    forecasts,
+    health,
+    metrics,
+    pages,
+    predictions,
+    promql,
+    replays,
+    series,
+    write,
+)
 from airis_mon.api.auth import Authenticate, Identify, demand
 from airis_mon.api.engine import Engine
 from airis_mon.api.errors import handle
@@ -40,6 +54,10 @@ _NOUNS = (
     series.get_samples,
     series.get_bands,
     anomalies.list_anomalies,
+    *analytics.ROUTES,
+    *explore.ROUTES,
+    *forecasts.ROUTES,
+    *predictions.ROUTES,
     *replays.ROUTES,
     events.stream_events,
     events.event_socket,

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol, TypeVar
 
+from airis_mon.app.analytics import Analytics
+from airis_mon.app.fleet import Fleet
+from airis_mon.app.predictions import Predictions
 from airis_mon.app.replays import Replay, Request
 from airis_mon.detect.base import Floats
 from airis_mon.detect.coverage import Coverage
@@ -386,3 +389,15 @@ class Engine(Protocol):
     @property
     def replays(self) -> Replays:
         """Replays of the past."""
+
+    @property
+    def analytics(self) -> Analytics:
+        """Questions about series."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """Forecasts of watched signals."""
+
+    @property
+    def predictions(self) -> Predictions:
+        """Warnings of what runs out."""

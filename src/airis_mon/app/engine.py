@@ -18,14 +18,17 @@ from typing import Any, TypeVar
 import numpy as np
 import structlog
 
+from airis_mon.app.analytics import Analytics
 from airis_mon.app.backfill import Backfill
 from airis_mon.app.bus import EventBus
 from airis_mon.app.detection import Detection
 from airis_mon.app.evaluate import GroupRun
 from airis_mon.app.exposition import Exposition
+from airis_mon.app.fleet import Fleet
 from airis_mon.app.ground import KernelCache
 from airis_mon.app.history import Curve, SignalHistory
 from airis_mon.app.jobs import JobRunner
+from airis_mon.app.predictions import Predictions
 from airis_mon.app.queries import Queries
 from airis_mon.app.replays import Replays
 from airis_mon.app.reporter import Part
@@ -128,6 +131,9 @@ class Parts:
     is_demo: bool = False  # all that is watched is simulated
     jobs: JobRunner | None = None
     replays: Replays | None = None
+    analytics: Analytics | None = None
+    fleet: Fleet | None = None  # also among `background`, as `predictions`
+    predictions: Predictions | None = None
 
 
 class Engine:
@@ -491,6 +497,24 @@ class Engine:
             raise Conflict("this engine does no jobs; ask one that a server or an AIOpsManager runs")
         return self.parts.replays
 
+    @property
+    def analytics(self) -> Analytics:
+        """Questions about series. Raises Conflict when this engine was made without them, StoreBusy when not ready."""
+        self._demand_ready()
+        return _demanded(self.parts.analytics, "answers no questions about series")
+
+    @property
+    def fleet(self) -> Fleet:
+        """Forecasts of watched signals. Raises Conflict when they are switched off, StoreBusy when not ready."""
+        self._demand_ready()
+        return _demanded(self.parts.fleet, "makes no forecasts: forecasts.enabled is false")
+
+    @property
+    def predictions(self) -> Predictions:
+        """Warnings of what runs out. Raises Conflict when they are switched off, StoreBusy when not ready."""
+        self._demand_ready()
+        return _demanded(self.parts.predictions, "watches no limits: predict.enabled is false")
+
     def health(self) -> dict[str, Any]:
         """The specification's flat health."""
         return self._vitals.health()
@@ -551,3 +575,9 @@ class Engine:
     def _demand_ready(self) -> None:
         if not self.is_ready:
             raise StoreBusy(f"not ready: {self.not_ready_reason}", STORE_RETRY_S)
+
+
+def _demanded(part: R | None, otherwise: str) -> R:
+    if part is None:
+        raise Conflict(f"this engine {otherwise}")
+    return part

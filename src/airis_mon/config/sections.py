@@ -238,6 +238,75 @@ class Detect(Section, frozen=True):
     keep_hourly_s: Annotated[float, doc("How long one snapshot of each hour is kept.", ge=0)] = 86_400
 
 
+class Analytics(Section, frozen=True):
+    """What is computed when somebody asks: analyses, decompositions, comparisons, forecasts of values sent along."""
+
+    anomaly_threshold: Annotated[
+        float, doc("Leave-one-out z-score from which a value is unlike the others; a request may name another.", gt=0)
+    ] = 2.5
+    window_s: Annotated[float, doc("Window of live statistics, unless a request names one.", ge=1, le=86_400)] = 300
+    concurrency: Annotated[int, doc("Questions worked on at once; others wait for their turn.", ge=1, le=64)] = 2
+    timeout_s: Annotated[float, doc("Longest time one question may take.", gt=0)] = 60
+    max_points: Annotated[int, doc("Values that one question may read or carry, all its series together.", ge=10)] = (
+        1_000_000
+    )
+    cache_bytes: Annotated[int, doc("Memory for answers kept to be given again; 0 = none are kept.", ge=0)] = 64 * MIB
+    cache_s: Annotated[float, doc("How long an answer is kept.", gt=0)] = 3600
+
+
+class Forecasts(Section, frozen=True):
+    """Forecasts of watched signals, made again and again, stored, and held against what then happened."""
+
+    enabled: Annotated[bool, doc("Whether signals are forecast on a schedule.")] = True
+    match: Annotated[
+        list[str], doc('Series whose signals are forecast, as selectors such as {job="api"}. Empty: all watched ones.')
+    ] = []
+    interval_s: Annotated[float, doc("Time between two rounds.", ge=60)] = 3600
+    step_s: Annotated[float, doc("Between two points of a forecast.", ge=60, le=86_400)] = 900
+    horizon_s: Annotated[float, doc("How far ahead.", ge=60)] = 86_400
+    history_s: Annotated[float, doc("How much of the past is learned from, as far as it is kept.", ge=3600)] = (
+        15 * 86_400
+    )
+    max_series: Annotated[int, doc("Signals forecast at most; health says what is left out.", ge=1)] = 2000
+    level: Annotated[float, doc("Share of what happens that the intervals are to hold.", gt=0.5, lt=1)] = 0.95
+    models: Annotated[
+        list[str],
+        doc("Kinds of forecasters to choose from. Empty: those that are fast enough for thousands of series."),
+    ] = []
+    holidays: Annotated[
+        list[str],
+        doc("Countries whose holidays are known to forecasts, such as KR or US. Empty: the country of time.zone."),
+    ] = []
+
+
+class LimitSource(Section, frozen=True):
+    """Something that can run out, in PromQL."""
+
+    name: Annotated[str, doc("What people call it, such as disk or connections.", min_length=1)]
+    used: Annotated[
+        str, doc("What is used, in PromQL, or with `deadline` the time in s at which it ends.", min_length=1)
+    ]
+    limit: Annotated[str, doc("How much there is, in PromQL or a number, with the labels of `used`.")] = "1"
+    deadline: Annotated[
+        bool, doc("Whether `used` is a Unix time in s at which it ends, as of certificates: exact, no trend.")
+    ] = False
+
+
+class Predict(Section, frozen=True):
+    """Warnings of what runs out: disks, memory, descriptors, connections, quotas, certificates."""
+
+    enabled: Annotated[bool, doc("Whether limits are watched.")] = True
+    interval_s: Annotated[float, doc("Time between two looks.", ge=30, le=3600)] = 300
+    horizon_s: Annotated[float, doc("How far ahead a limit is warned of.", ge=1800)] = 86_400
+    history_s: Annotated[float, doc("How much of the past each look takes.", ge=3600)] = 7 * 86_400
+    certificate_days: Annotated[float, doc("Days before its end from which a certificate is warned of.", gt=0)] = 14
+    max_series: Annotated[int, doc("Series watched of each kind at most; health says what is left out.", ge=1)] = 10_000
+    known: Annotated[bool, doc("Whether the limits of well-known exporters are watched without being listed here.")] = (
+        True
+    )
+    limits: Annotated[list[LimitSource], doc("Further things that run out.")] = []
+
+
 class Host(Section, frozen=True):
     """This machine as a source."""
 
@@ -406,6 +475,9 @@ class Settings(Section, frozen=True):
     time: Time = Time()
     detect: Detect = Detect()
     ingest: Ingest = Ingest()
+    analytics: Analytics = Analytics()
+    forecasts: Forecasts = Forecasts()
+    predict: Predict = Predict()
     writeback: Writeback = Writeback()
     client: Client = Client()
     log: Log = Log()

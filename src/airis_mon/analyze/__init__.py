@@ -1,0 +1,1 @@
+"""Questions about one or a few series, answered by numbers: pure."""

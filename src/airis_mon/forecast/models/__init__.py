@@ -1,0 +1,1 @@
+"""One file per forecaster; they meet through `forecast/base.py`."""
