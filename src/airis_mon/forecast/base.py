@@ -11,6 +11,10 @@ from airis_mon.series.batch import Values
 
 BASELINE = "seasonal_naive"
 """The forecaster that every other one must beat on a series to be taken for it, and that stands in for all."""
+UNTESTED = " (untested)"
+"""Follows the baseline's name where a series is too short to hold any forecaster against its own past."""
+NOBODY = "nobody"
+"""Forecasts a series without a single value."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,8 +67,11 @@ class Forecast:
     """What is expected of every series of a panel. mean, lower, upper: (series, horizon).
 
     lower and upper are NaN where no interval can be stated, NaN in mean where there is nothing to go by. model: who
-    forecast each series. error, baseline_error: (series,) mean absolute error of the chosen one and of the baseline in
-    the backtest, NaN where none could be made. level: of the intervals, such as 0.95. windows: of the backtest.
+    forecast each series: a kind, several joined by "+" in the order of their weight, the baseline with `UNTESTED`
+    behind it where a series is too short for a backtest, `NOBODY` where it has no value at all. error, baseline_error:
+    (series,) mean absolute error of the chosen one and of the baseline in the backtest, NaN where none could be made.
+    level: of the intervals, such as 0.95. windows: of the backtest. left_out: models that could not be used, each
+    with the reason.
     """
 
     mean: Values
@@ -75,6 +82,7 @@ class Forecast:
     baseline_error: Values
     level: float
     windows: int
+    left_out: tuple[str, ...] = ()
 
 
 def nothing(panel: Panel, horizon: int) -> Values:

@@ -1,0 +1,109 @@
+"""Forecasts of many series at once: models held against each series' own past, the best mixed, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+import numpy as np
+
+from airis_mon.errors import ConfigError, InputError, MissingExtra
+from airis_mon.forecast.backtest import backtest, origins, say
+from airis_mon.forecast.base import BASELINE, Forecast, Forecaster, Panel
+from airis_mon.forecast.select import choose, mix, names
+from airis_mon.series.batch import Values
+
+FAST: tuple[str, ...] = (BASELINE,)
+"""Kinds for thousands of series, without any extra."""
+FULL: tuple[str, ...] = FAST
+"""Kinds when accuracy is worth minutes; those whose library is missing are left out by name."""
+
+
+def own(kind: str) -> Forecaster:
+    """A forecaster of ours with its default settings. Raises ConfigError for an unknown kind, MissingExtra."""
+    try:
+        module = import_module(f"airis_mon.forecast.models.{kind}")
+    except ModuleNotFoundError as error:
+        if error.name != f"airis_mon.forecast.models.{kind}":
+            raise
+        raise ConfigError(f"there is no forecaster {kind!r}; take one of {', '.join(FULL)}") from error
+    model: Forecaster = getattr(module, "".join(word.title() for word in kind.split("_")))()
+    return model
+
+
+def quiet(share: float, what: str) -> None:
+    """Hears of progress and does nothing."""
+
+
+def forecast(
+    panel: Panel,
+    horizon: int,
+    *,
+    level: float = 0.95,
+    models: Sequence[str] = (),
+    windows: int = 3,
+    make: Callable[[str], Forecaster] = own,
+    tell: Callable[[float, str], None] = quiet,
+) -> Forecast:
+    """The next `horizon` points of every series.
+
+    models: kinds, () = `FAST`; the baseline is always among them. windows: of the backtest at each series' end; fewer
+    when the panel is short. make: a kind as an object; a MissingExtra leaves the kind out, and the answer says so.
+    tell: hears the share done, 0 to 1, and what was done; an error it raises ends the forecast.
+    Raises InputError for a horizon or level that means nothing, ConfigError for an unknown kind.
+    """
+    if horizon < 1:
+        raise InputError(f"horizon {horizon} is no number of points ahead; give 1 or more")
+    if not 0 < level < 1:
+        raise InputError(f"level {level} is no share; give one between 0 and 1, such as 0.95")
+    team, left_out = _gather(tuple(models) or FAST, make)
+    step = _steps(len(team) * (len(origins(panel.length, horizon, windows)) + 1), tell)
+    test = backtest(panel, horizon, team, windows, step)
+    weight = choose(test)
+    final = np.empty((len(team), panel.series, horizon))
+    for m, (kind, model) in enumerate(team):
+        final[m] = say(model, panel, horizon) if weight[m].any() else np.nan
+        final[m] = np.where(np.isfinite(final[m]), final[m], final[0])
+        step(kind)
+    mean, past = mix(weight, final), mix(weight, test.mean)
+    error, baseline_error = test.error(past), test.error(test.mean[0])
+    lower, upper = _bands(test.actual - past, mean, level)
+    who = names(test.models, weight, mean, error)
+    return Forecast(mean, lower, upper, who, error, baseline_error, level, test.windows, left_out)
+
+
+def _gather(
+    kinds: tuple[str, ...], make: Callable[[str], Forecaster]
+) -> tuple[list[tuple[str, Forecaster]], tuple[str, ...]]:
+    """The models, the baseline first, and those left out with the reason."""
+    team, left_out = [], []
+    for kind in dict.fromkeys((BASELINE, *kinds)):
+        try:
+            team.append((kind, make(kind)))
+        except MissingExtra as missing:
+            left_out.append(f"{kind}: {missing}")
+    return team, tuple(left_out)
+
+
+def _steps(total: int, tell: Callable[[float, str], None]) -> Callable[[str], None]:
+    done = 0
+
+    def step(kind: str) -> None:
+        nonlocal done
+        done += 1
+        tell(done / total, kind)
+
+    return step
+
+
+def _bands(residual: Values, mean: Values, level: float) -> tuple[Values, Values]:
+    """Quantile over all series and steps of |residual| in units of each series' own mean absolute residual."""
+    size = np.abs(residual)  # (windows, series, horizon)
+    if not np.isfinite(size).any():
+        return np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    seen = np.isfinite(size)
+    count = seen.sum(axis=(0, 2))
+    scale = np.where(count > 0, np.where(seen, size, 0.0).sum(axis=(0, 2)) / np.maximum(count, 1), np.nan)
+    relative = size / np.where(scale > 0, scale, np.nan)[None, :, None]
+    half = scale * (np.nanquantile(relative, level) if np.isfinite(relative).any() else 0.0)
+    return mean - half[:, None], mean + half[:, None]
