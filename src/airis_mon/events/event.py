@@ -13,6 +13,7 @@ NAMES = (
     "knowledge_data_collected",
     "configuration_updated",
     "finding_detected",  # ours: an entity as a whole
+    "failure_predicted",  # ours: a limit that will be hit
 )
 
 
