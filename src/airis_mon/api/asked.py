@@ -1,0 +1,262 @@
+"""Questions about series over HTTP: bodies into sources, answers into the envelope; shared by all that ask."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import msgspec
+import numpy as np
+from litestar import Response
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from airis_mon.api.body import decoded, read_body
+from airis_mon.api.errors import HttpError
+from airis_mon.api.given import Req, TheGiven
+from airis_mon.api.metrics import media_of
+from airis_mon.api.openapi import JSON
+from airis_mon.api.params import LATEST_MS, MILLISECONDS_FROM, read_id, read_time
+from airis_mon.api.promql import while_wanted
+from airis_mon.api.schemas import now_ms, stamp
+from airis_mon.app.analytics import Answered, Source, Work
+from airis_mon.errors import InputError, Refusal
+from airis_mon.series.batch import MAX_REFUSALS, Times, Values
+
+T = TypeVar("T")
+
+MOST_VALUES = 1_000_000
+HOUR_MS = 3_600_000
+_AT = re.compile(r" - at `(\$[^`]*)`\Z")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_NO_NUMBER = re.compile(rb"(?<![\w\"])-?(?:NaN|Infinity|nan|inf)\b")
+
+Moment = str | float
+"""RFC 3339, epoch seconds or milliseconds."""
+
+
+class AskedSeries(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """One series of a question: values sent along, or the id of a stored one and a window."""
+
+    metric_name: Annotated[str, Meta(description="For people, and part of the answer's id", max_length=1000)] = ""
+    values: Annotated[list[float] | UnsetType, Meta(description="In the order of time; no gaps")] = UNSET
+    timestamps: Annotated[
+        list[Moment] | UnsetType, Meta(description="One per value, ascending: RFC 3339, epoch seconds or milliseconds")
+    ] = UNSET
+    step_s: Annotated[float | UnsetType, Meta(description="Time between two values, instead of `timestamps`")] = UNSET
+    series_id: Annotated[str | UnsetType, Meta(description="A stored series, as /series lists it")] = UNSET
+    signal: Annotated[
+        str | UnsetType, Meta(description="Which of its signals: value, rate, mean, p99; without it the first one")
+    ] = UNSET
+    start: Annotated[Moment | UnsetType, Meta(description="Of the stored series: from this time")] = UNSET
+    end: Annotated[Moment | UnsetType, Meta(description="Until this time; without it: now")] = UNSET
+    window_s: Annotated[
+        float | UnsetType, Meta(description="So long until `end`, instead of `start`; without both an hour")
+    ] = UNSET
+
+
+def source_of(asked: AskedSeries, path: str = "$", *, least: int = 1, most: int = MOST_VALUES) -> Source:
+    """The source that a part of a question means. path: where it stands in the body; least, most: of its values.
+
+    Raises InputError with the path, the value and the limit of everything that cannot be used.
+    """
+    if asked.series_id is not UNSET:
+        return _stored(asked, asked.series_id, path)
+    if asked.values is UNSET:
+        _refuse(f"{path}.values", "", f"is missing; give {least:,} to {most:,} numbers, or a seriesId")
+    for name, given in (("signal", asked.signal), ("start", asked.start), ("end", asked.end)):
+        if given is not UNSET:
+            _refuse(f"{path}.{name}", str(given), "means a stored series; give seriesId instead of values")
+    if asked.window_s is not UNSET:
+        _refuse(f"{path}.windowS", str(asked.window_s), "means a stored series; give seriesId instead of values")
+    value = _values(asked.values, f"{path}.values", least, most)
+    t = None if asked.timestamps is UNSET else _times(asked.timestamps, len(value), f"{path}.timestamps")
+    step_ms = None if asked.step_s is UNSET else _step(asked.step_s, f"{path}.stepS")
+    if t is not None and step_ms is not None:
+        _refuse(f"{path}.stepS", str(asked.step_s), "is given beside timestamps; give one of them")
+    return Source(asked.metric_name, value=value, t=t, step_ms=step_ms)
+
+
+async def body_of(request: Req, given: TheGiven, kind: type[T]) -> T:
+    """The JSON body as a Struct. Raises InputError with `details` naming each bad field, HttpError 415 for no JSON."""
+    media = media_of(request)
+    if media not in {"", JSON}:
+        raise HttpError(415, f"the body is {media[:60]!r}; send JSON with the header `Content-Type: application/json`")
+    body = await read_body(request, given.bounds.json_bytes, given.bounds.body_timeout_s)
+    if encoding := request.headers.get("content-encoding", ""):
+        body = await decoded(body, encoding, given.bounds.json_bytes)
+    return struct_of(body, kind)
+
+
+def struct_of(body: bytes, kind: type[T]) -> T:
+    """A JSON text as a Struct. Raises InputError with `details`."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _faulty(body, kind, str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = f"is no JSON: {error}"
+        if _NO_NUMBER.search(body):
+            reason = "is no JSON, which has neither NaN nor Infinity; leave such values out"
+        _refuse("$", body[:80].decode(errors="replace"), reason)
+
+
+async def answered(
+    request: Req,
+    given: TheGiven,
+    question: str,
+    sources: Sequence[Source],
+    options: Mapping[str, Any],
+    work: Work,
+    *,
+    is_light: bool = False,
+) -> Response[bytes]:
+    """The answer to a question in its envelope; the work ends when the client goes.
+
+    `Cache-Control: no-cache` has it worked out anew. is_light: the work takes well below a millisecond for a thousand
+    values, and may be done on the event loop. Raises what `Analytics.ask` raises.
+    """
+    analytics = given.engine.analytics
+    control = request.headers.get("cache-control", "").lower()
+    is_fresh = "no-cache" in control or "no-store" in control
+    found = None
+    if is_light:
+        found = analytics.at_once(question, sources, options, work, is_fresh=is_fresh)
+    if found is None:
+        asking = analytics.ask(question, sources, options, work, is_fresh=is_fresh)
+        found = await while_wanted(request, asking)
+    return said(found)
+
+
+def said(found: Answered, **metadata: Any) -> Response[bytes]:
+    """An answer with what is said of its making."""
+    return answer_of(found.raw, cached=found.is_cached, **metadata)
+
+
+def answer_of(raw: msgspec.Raw, **metadata: Any) -> Response[bytes]:
+    """The success envelope around the JSON of a result."""
+    told = msgspec.json.encode(metadata)
+    now = stamp(now_ms()).encode()
+    body = b'{"success":true,"result":' + bytes(raw) + b',"metadata":' + told + b',"timestamp":"' + now + b'"}'
+    return Response(body, media_type=JSON)
+
+
+# -- one series -----------------------------------------------------------------------------------------------------
+
+
+def _values(given: list[float], path: str, least: int, most: int) -> Values:
+    if not least <= len(given) <= most:
+        wrong = "is empty" if not given else f"has {len(given):,}"
+        _refuse(path, f"{len(given)} values", f"{wrong}; give {least:,} to {most:,} values")
+    return np.array(given, np.float64)
+
+
+def _times(given: list[Moment], count: int, path: str) -> Times:
+    if len(given) != count:
+        _refuse(path, f"{len(given)} times", f"are {len(given):,} for {count:,} values; give one for each")
+    t = np.empty(count, np.int64)
+    for i, moment in enumerate(given):
+        t[i] = _moment(moment, f"{path}[{i}]")
+    if len(behind := np.flatnonzero(np.diff(t) <= 0) + 1):
+        first = int(behind[0])
+        _refuse(f"{path}[{first}]", str(given[first]), "is not later than the one before; sort them, each time once")
+    return t
+
+
+def _step(step_s: float, path: str) -> int:
+    if not 0.001 <= step_s <= 366 * 86_400:
+        _refuse(path, str(step_s), "is no step; give 0.001 s to a year")
+    return round(step_s * 1000)
+
+
+def _stored(asked: AskedSeries, series_id: str, path: str) -> Source:
+    for name, given in (("values", asked.values), ("timestamps", asked.timestamps), ("stepS", asked.step_s)):
+        if given is not UNSET:
+            _refuse(f"{path}.{name}", "", "is given beside seriesId; give one of them")
+    try:
+        fp = read_id(series_id)
+    except InputError as error:
+        _refuse(f"{path}.seriesId", series_id, str(error))
+    start, end = _window(asked, path)
+    signal = None if asked.signal is UNSET else asked.signal
+    return Source(asked.metric_name, fp=fp, signal=signal, start=start, end=end)
+
+
+def _window(asked: AskedSeries, path: str) -> tuple[int, int]:
+    end = now_ms() if asked.end is UNSET else _moment(asked.end, f"{path}.end")
+    if asked.start is not UNSET:
+        if asked.window_s is not UNSET:
+            _refuse(f"{path}.windowS", str(asked.window_s), "is given beside start; give one of them")
+        start = _moment(asked.start, f"{path}.start")
+        if start > end:
+            _refuse(f"{path}.start", str(asked.start), "is later than end; exchange them")
+        return start, end
+    if asked.window_s is UNSET:
+        return end - HOUR_MS, end
+    if not 0 < asked.window_s <= LATEST_MS / 1000:
+        _refuse(f"{path}.windowS", str(asked.window_s), "is no window; give seconds, more than 0")
+    return max(0, end - round(asked.window_s * 1000)), end
+
+
+def _moment(given: Moment, path: str) -> int:
+    if isinstance(given, float):  # as `read_time` has it, for thousands at once
+        return round(min(max(given if abs(given) >= MILLISECONDS_FROM else given * 1000, 0.0), LATEST_MS))
+    try:
+        return read_time(given)
+    except InputError as error:
+        _refuse(path, given, str(error))
+
+
+# -- what is wrong with a body --------------------------------------------------------------------------------------
+
+
+def _faulty(body: bytes, kind: Any, message: str) -> InputError:
+    """Why a JSON text is not what was asked for; of bad numbers every one, as far as they are told."""
+    found = _AT.search(message)
+    path, reason = (found[1], message[: found.start()]) if found else ("$", message)
+    if unknown := _UNKNOWN.fullmatch(reason):
+        names = _fields(kind) if path == "$" else _fields(AskedSeries)
+        return _refused(f"{path}.{unknown[1][:80]}", "", f"is no field here; {_hint(unknown[1], names)}")
+    raw = msgspec.json.decode(body)
+    parent = path.rpartition("[")[0]
+    if path.endswith("]") and isinstance(values := _at(raw, parent), list) and "`float`" in reason:
+        refusals = tuple(_bad_numbers(values, parent))
+        if refusals:
+            return InputError(f"{refusals[0].path}: {refusals[0].reason}", refusals[:MAX_REFUSALS])
+    return _refused(path, msgspec.json.encode(_at(raw, path))[:200].decode(errors="replace"), reason)
+
+
+def _bad_numbers(values: list[Any], parent: str) -> Iterator[Refusal]:
+    for i, value in enumerate(values):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            shown = msgspec.json.encode(value)[:200].decode(errors="replace")
+            yield Refusal(f"{parent}[{i}]", shown, "is no number; leave it out or send a number")
+
+
+def _at(raw: Any, path: str) -> Any:
+    """What stands at a path such as `$.series[0].values`."""
+    for name, index in _STEP.findall(path):
+        try:
+            raw = raw[int(index)] if index else raw[name]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def _fields(kind: Any) -> list[str]:
+    return list(kind.__struct_encode_fields__)
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
+
+
+def _refuse(path: str, value: str, reason: str) -> NoReturn:
+    raise _refused(path, value, reason)
+
+
+def _refused(path: str, value: str, reason: str) -> InputError:
+    return InputError(f"{path}: {reason}", (Refusal(path, value, reason),))
