@@ -5,6 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from airis_mon.forecast.seasons import Season
+
+__all__ = [
+    "LEAST",
+    "METHODS",
+    "MOST",
+    "Analysis",
+    "ChangePoint",
+    "Outlier",
+    "Season",
+    "Statistics",
+    "Trend",
+    "Verdict",
+    "Why",
+]
+
 LEAST, MOST = 1, 10_000
 """Values of one series that an analysis takes."""
 METHODS = ("zscore", "iqr", "mad", "isolation_forest")
@@ -85,15 +101,6 @@ class Trend:
     tau: float | None
     p: float | None
     confidence: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Season:
-    """A period in points, its autocorrelation and its strength (1 - var(rest) / var(rest + season), 0..1)."""
-
-    period: int
-    autocorrelation: float
-    strength: float
 
 
 @dataclass(frozen=True, slots=True)
