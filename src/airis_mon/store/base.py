@@ -10,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airis_mon.events.anomaly import Anomaly
+from airis_mon.events.prediction import Prediction
 from airis_mon.series.batch import Batch, Times, Values
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import Labels
 from airis_mon.series.matchers import Matcher
 from airis_mon.series.steps import Steps
 
-__all__ = ["Columns", "Fingerprints", "Grid", "Matcher", "SeriesRow", "SeriesStore"]
+__all__ = ["Columns", "Fingerprints", "Foreseen", "Grid", "Matcher", "Outcomes", "SeriesRow", "SeriesStore"]
 
 Fingerprints = NDArray[np.uint64]
+Indexes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,66 @@ class Grid:
     has: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Foreseen:
+    """Points of forecasts in columns, (n,) each; times in ms, values in the signal's unit.
+
+    made: when, the same for all points of a round. t: the end of the step that a point tells of. lower and upper are
+    NaN where no interval could be stated; level: the share of what happens that they are to hold. kind and model are
+    places in `kinds` (of signals: value, rate, mean, p99) and `models`.
+    """
+
+    fp: Fingerprints
+    kind: Indexes
+    made: Times
+    t: Times
+    mean: Values
+    lower: Values
+    upper: Values
+    level: Values
+    model: Indexes
+    kinds: tuple[str, ...]
+    models: tuple[str, ...]
+
+    @classmethod
+    def empty(cls) -> Foreseen:
+        """No points."""
+        none, times = np.empty(0), np.empty(0, np.int64)
+        return cls(np.empty(0, np.uint64), times, times, times, none, none, none, none, times, (), ())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """What became of forecasts, in columns, (n,) each: sums over the points of one signal, model and lead.
+
+    lead: ms; the points are those between the next shorter lead and this one. error and naive: sums of absolute errors,
+    of the forecast and of seasonal naive, over the same points. covered: points that the interval held; level: the
+    share it was to hold. runs: rounds in the sums, the latest of them `made`.
+    """
+
+    fp: Fingerprints
+    kind: Indexes
+    made: Times
+    lead: Times
+    model: Indexes
+    points: Indexes
+    error: Values
+    naive: Values
+    covered: Indexes
+    level: Values
+    kinds: tuple[str, ...]
+    models: tuple[str, ...]
+    runs: Indexes
+
+    @classmethod
+    def empty(cls) -> Outcomes:
+        """Nothing was scored."""
+        none, whole = np.empty(0), np.empty(0, np.int64)
+        return cls(np.empty(0, np.uint64), whole, whole, whole, whole, whole, none, none, whole, none, (), (), whole)
+
+
 class SeriesStore(Protocol):
-    """Samples, the labels of their series, and the anomalies found in them. All times are ms UTC.
+    """Samples, the labels of their series, what was found in them and foreseen of them. All times are ms UTC.
 
     Methods block and are called from worker threads; any number of threads may call at once. Every method raises
     StoreBusy when the engine cannot be reached and StoreError when it refuses.
@@ -168,6 +228,52 @@ class SeriesStore(Protocol):
         matchers: Sequence[Matcher] = (),
     ) -> list[Anomaly]:
         """Anomalies within [start, end] whose series meets every matcher, newest first; `fps` None = of all series."""
+
+    def write_forecasts(self, points: Foreseen, interval_ms: int) -> None:
+        """Adds the forecasts of a round; `interval_ms` until the next one.
+
+        Points further ahead than two intervals are kept for a fifth of the samples' time: by then later rounds have
+        told of that time too, and those further ahead have been held against what happened.
+        """
+
+    def forecasts(
+        self,
+        fps: Sequence[int] | None,
+        start: int,
+        end: int,
+        reach_ms: int,
+        timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Foreseen:
+        """What stood: for each time t within [start, end] the newest point made at or before t, by (fp, kind, t).
+
+        reach_ms: so far ahead did any round look. `fps` None = of all series. Raises TooLarge for too many points;
+        timeout_s and check are those of `samples`.
+        """
+
+    def forecast_points(self, since: int, until: int, start: int, end: int) -> Foreseen:
+        """Points with t within [start, end] of the rounds made within [since, until], by (made, fp, kind, t).
+
+        Raises TooLarge for too many points.
+        """
+
+    def forecast_rounds(self, since: int, until: int) -> list[int]:
+        """When rounds were made within [since, until], ascending."""
+
+    def write_outcomes(self, outcomes: Outcomes) -> None:
+        """Adds what became of a round's forecasts; one known by (made, fp, kind, lead) replaces itself."""
+
+    def outcomes(self, since: int, until: int, fps: Sequence[int] | None = None) -> Outcomes:
+        """Sums over the rounds made within [since, until], by (fp, kind, model, lead); `fps` None = of all series."""
+
+    def scored(self, since: int, until: int) -> set[tuple[int, int]]:
+        """(made, lead) of the rounds within [since, until] whose outcome is there."""
+
+    def write_predictions(self, predictions: Sequence[Prediction]) -> None:
+        """Adds warnings; one with a known id replaces itself, the one updated last stays."""
+
+    def predictions(self, start: int, end: int, is_open: bool | None = None, limit: int = 1000) -> list[Prediction]:
+        """Warnings that stood at some time within [start, end], the newest first; is_open: only such, None = all."""
 
     def load_series(self, since: int | None = None) -> Iterator[SeriesRow]:
         """Every series seen since then, as fast as they can be read: for the start."""

@@ -52,6 +52,7 @@ def templates(database: str, cluster: str | None, retention_days: int, history_d
         "retention_days": str(retention_days),
         "rollup_days": str(max(retention_days, history_days // 4)),
         "history_days": str(history_days),
+        "spare_days": str(max(2, retention_days // 5)),
     }
 
 

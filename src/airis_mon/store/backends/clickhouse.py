@@ -12,13 +12,15 @@ import numpy as np
 
 from airis_mon.errors import ConfigError, TooLarge
 from airis_mon.events.anomaly import Anomaly
+from airis_mon.events.prediction import Prediction
 from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import METRIC
 from airis_mon.series.steps import Steps
-from airis_mon.store.base import Columns, Grid, Matcher, SeriesRow
+from airis_mon.store.base import Columns, Foreseen, Grid, Matcher, Outcomes, SeriesRow
 from airis_mon.store.connection import ClientPool, DirectoryLock, parse_address
 from airis_mon.store.decimals import to_decimals
+from airis_mon.store.foresight import Foresight
 from airis_mon.store.grids import FUNCTIONS, Grids
 from airis_mon.store.migrate import fill, migrate, templates
 from airis_mon.store.native import block, fixed, low_cardinality, text, text_map
@@ -58,9 +60,10 @@ class ClickHouse:
     url: a path or `chdb:///path` for the embedded engine, `http(s)://user:password@host:8123/database` for a server.
     database: another one than the URL's; without either it is `airis`.
     tenant: whose rows this store reads and writes; it leads every key. retention_days: how long samples stay;
-    history_days: how long anomalies and hourly rollups stay. memory_bytes: what the embedded engine may use; one
-    query may use half of it. cluster: the server's cluster name, if tables are to be replicated and distributed.
-    pool: queries that run at once. durability: "process" survives the end of the process, "fsync" of the machine.
+    history_days: how long anomalies, hourly rollups, forecasts and warnings stay. memory_bytes: what the embedded
+    engine may use; one query may use half of it. cluster: the server's cluster name, if tables are to be replicated
+    and distributed. pool: queries that run at once. durability: "process" survives the end of the process, "fsync" of
+    the machine.
 
     Equal (series, time) with different values: the greatest value is read, any number before NaN. Which one arrived
     first is not kept.
@@ -104,6 +107,7 @@ class ClickHouse:
         self._rollups = Rollups(self._numbers, self._execute)
         self._series = SeriesTable(self._clients, tenant, lambda: self._ordered)
         self._grids = Grids(self._clients, tenant, lambda: self._ordered)
+        self._foresight = Foresight(self._clients, tenant, self._insert)
 
     def open(self) -> None:
         """Connects, creates or migrates the schema. Raises StoreError in words a user can act on."""
@@ -347,6 +351,50 @@ class ClickHouse:
             found = client.query(sql, parameters).result_rows
         return [Anomaly(fp, tuple(labels.items()), *rest) for fp, labels, *rest in found]
 
+    def write_forecasts(self, points: Foreseen, interval_ms: int) -> None:
+        """Adds the forecasts of a round, as `SeriesStore.write_forecasts` says."""
+        self._foresight.write_forecasts(points, interval_ms)
+
+    def forecasts(
+        self,
+        fps: Sequence[int] | None,
+        start: int,
+        end: int,
+        reach_ms: int,
+        timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Foreseen:
+        """What stood, as `SeriesStore.forecasts` says."""
+        return self._foresight.stood(fps, start, end, reach_ms, Patience.of(timeout_s, check))
+
+    def forecast_points(self, since: int, until: int, start: int, end: int) -> Foreseen:
+        """Points with t within [start, end] of the rounds made within [since, until], by (made, fp, kind, t)."""
+        return self._foresight.of_rounds(since, until, start, end)
+
+    def forecast_rounds(self, since: int, until: int) -> list[int]:
+        """When rounds were made within [since, until], ascending."""
+        return self._foresight.made(since, until)
+
+    def write_outcomes(self, outcomes: Outcomes) -> None:
+        """Adds what became of a round's forecasts; one known by (made, fp, kind, lead) replaces itself."""
+        self._foresight.write_outcomes(outcomes)
+
+    def outcomes(self, since: int, until: int, fps: Sequence[int] | None = None) -> Outcomes:
+        """Sums over the rounds made within [since, until], by (fp, kind, model, lead); `fps` None = of all series."""
+        return self._foresight.outcomes(since, until, fps)
+
+    def scored(self, since: int, until: int) -> set[tuple[int, int]]:
+        """(made, lead) of the rounds within [since, until] whose outcome is there."""
+        return self._foresight.scored(since, until)
+
+    def write_predictions(self, predictions: Sequence[Prediction]) -> None:
+        """Adds warnings; one with a known id replaces itself, the one updated last stays."""
+        self._foresight.write_predictions(predictions)
+
+    def predictions(self, start: int, end: int, is_open: bool | None = None, limit: int = 1000) -> list[Prediction]:
+        """Warnings that stood at some time within [start, end], the newest first; is_open: only such, None = all."""
+        return self._foresight.predictions(start, end, is_open, limit)
+
     def maintain(self, now: int) -> None:
         """What is due from time to time: rollups of the windows that have closed by `now` (ms)."""
         self._rollups.maintain(now)
@@ -375,15 +423,8 @@ class ClickHouse:
     def _adjust(self, client: Any) -> None:
         """Brings tables of an earlier start to the settings of this one."""
         values, local = self._templates, self._templates["local"]
-        wanted = {
-            "samples": f"TTL toDateTime(ts) + toIntervalDay({values['retention_days']})",
-            "anomalies": f"TTL toDateTime(ts) + toIntervalDay({values['history_days']})",
-            "rollup_5m": f"TTL t + toIntervalDay({values['rollup_days']})",
-            "rollup_1h": f"TTL t + toIntervalDay({values['history_days']})",
-            "series": f"TTL toDateTime(last_seen) + toIntervalDay({values['retention_days']})",
-        }
         fsync = f"fsync_after_insert = {int(self._is_fsync)}, fsync_part_directory = {int(self._is_fsync)}"
-        for table, ttl in wanted.items():
+        for table, ttl in _lives(values).items():
             name = f"{self.database}.{table}{local} {values['on_cluster']}"
             made = str(client.command(f"SHOW CREATE TABLE {table}{local}"))
             if ttl not in made:
@@ -408,3 +449,20 @@ def _anomaly_row(tenant: str, a: Anomaly) -> bytes:
     key = text(tenant) + struct.pack("<Q", a.fp) + text(a.signal) + struct.pack("<q", a.t) + text_map(a.labels)
     numbers = struct.pack("<7d", a.value, a.score, a.onset, a.level, a.expected, a.lower, a.upper)
     return key + numbers + text(a.feature)
+
+
+def _lives(values: dict[str, str]) -> dict[str, str]:
+    """How long rows stay, as the engine writes it, by table."""
+    return {
+        "samples": f"TTL toDateTime(ts) + toIntervalDay({values['retention_days']})",
+        "anomalies": f"TTL toDateTime(ts) + toIntervalDay({values['history_days']})",
+        "forecast": (
+            f"TTL toDateTime(t) + toIntervalDay({values['history_days']}), "
+            f"toDateTime(t) + toIntervalDay({values['spare_days']}) WHERE spare = 1"
+        ),
+        "outcome": f"TTL toDateTime(made) + toIntervalDay({values['history_days']})",
+        "prediction": f"TTL toDateTime(updated) + toIntervalDay({values['history_days']})",
+        "rollup_5m": f"TTL t + toIntervalDay({values['rollup_days']})",
+        "rollup_1h": f"TTL t + toIntervalDay({values['history_days']})",
+        "series": f"TTL toDateTime(last_seen) + toIntervalDay({values['retention_days']})",
+    }
