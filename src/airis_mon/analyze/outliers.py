@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airis_mon.analyze.base import METHODS, Outlier, Verdict
-from airis_mon.analyze.isolation import endless
+from airis_mon.analyze.isolation import scores as isolations
 from airis_mon.analyze.statistics import middle, quantile, spread
 from airis_mon.errors import InputError
 from airis_mon.series.batch import Values
@@ -36,7 +36,7 @@ def verdict(
     ordered = value[order]
     scores = _scores(value, ordered)
     isolation = np.empty(len(value))
-    isolation[order] = endless(ordered)
+    isolation[order] = isolations(ordered)
     scores[3] = isolation
     thresholds = {"zscore": float(threshold), "iqr": FENCE, "mad": MODIFIED, "isolation_forest": ISOLATED}
     why = {m: f"needs {NEEDS[m]} values, has {len(value)}" for m in methods if len(value) < NEEDS[m]}
