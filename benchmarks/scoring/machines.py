@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from airis_mon.analyze.together import together
 from airis_mon.detect.entity import Entities
 from benchmarks.scoring.judging import LINE, Array, average_precision, best_f1, interval, judge_matrix, rolling_z, runs
 
@@ -63,7 +64,7 @@ def measure(machines: Iterator[Machine], step_ms: int, draws: int) -> dict[str, 
             "mean_abs_z_of_train": np.minimum(z, 10).mean(1),
             "rolling_z_100_max": np.max([rolling_z(column) for column in m.test.T], axis=0),
             "chance": rng.random(len(m.label)),
-        }
+        } | {f"{method}_trained": _trained(m, method) for method in ("pca", "isolation_forest")}
         rows.append({"machine": m.name, "ap": average_precision(m.label, score), "f1_best": best_f1(m.label, score)}
             | {"ap_test_alone": average_precision(m.label, alone), "share_anomalous": float(m.label.mean())}
             | {f"ap_{name}": average_precision(m.label, rival) for name, rival in rivals.items()}
@@ -73,6 +74,11 @@ def measure(machines: Iterator[Machine], step_ms: int, draws: int) -> dict[str, 
     halves = {"ap_first_half": rows[: (len(rows) + 1) // 2], "ap_second_half": rows[(len(rows) + 1) // 2 :]}
     means |= {k: float(np.mean([r["ap"] for r in half])) for k, half in halves.items()}
     return means | {"at_line": _sum_up([r["at_line"] for r in rows]), "blame": _blame_sum(rows), "machines": rows}
+
+
+def _trained(m: Machine, method: str) -> Array:
+    """The option beside the bank: a model fitted on the train part, raw scores of the test part."""
+    return together(np.vstack([m.train, m.test]), len(m.train), method).raw
 
 
 def _at_line(m: Machine, score: Array, step_ms: int) -> dict[str, float]:

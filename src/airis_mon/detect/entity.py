@@ -17,6 +17,8 @@ Array = NDArray[Any]
 
 BLAMED = 5
 """So many metrics are named per entity."""
+LINE = 0.35
+"""The raw score that maps to 0.8; see `Entities`."""
 STALE_STEPS = 5
 """A metric silent for more of its usual steps than this no longer counts."""
 
@@ -66,7 +68,7 @@ class Entities:
         clip: float = 30.0,
         level_hold_s: float = 1200.0,
         onset_hold_s: float = 1800.0,
-        line: float = 0.35,
+        line: float = LINE,
     ) -> None:
         if top < 1 or min(clip, level_hold_s, onset_hold_s, line) <= 0:
             raise ConfigError("entity: top is 1 or more; clip, holds and line are above 0")
