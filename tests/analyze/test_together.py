@@ -35,7 +35,7 @@ def test_metrics_that_leave_the_others_are_found_and_blamed(method: str, broken:
         value[2200:2230, metric] += 12 * value[:TRAINED, metric].std()
     found = judged(value, method)
     assert found.p is not None
-    assert found.p[200:230].max() < 0.02 < np.median(found.p[:200])
+    assert found.p[200:230].max() < 0.04 < np.median(found.p[:200])
     at = 200 + int(found.score[200:230].argmax())
     assert set(np.argsort(-found.share[at])[: len(broken)]) == broken
 
