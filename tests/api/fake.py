@@ -13,11 +13,12 @@ import msgspec
 import numpy as np
 
 from airis_mon.api.params import LATEST_MS, read_time
+from airis_mon.app.analytics import Analytics
 from airis_mon.app.bus import EventBus
 from airis_mon.app.queries import Allowance, Queries
 from airis_mon.app.replays import Replay, Request
 from airis_mon.detect.coverage import REASONS, Coverage, CoverageItem
-from airis_mon.errors import InputError, NotFound, Refusal
+from airis_mon.errors import Conflict, InputError, NotFound, Refusal
 from airis_mon.events.anomaly import Anomaly
 from airis_mon.series.catalogue import Catalogue, MetricType
 from airis_mon.series.labels import Labels, canonical, fingerprint, series_name
@@ -246,6 +247,31 @@ class FakeReplays:
 
 
 @dataclass
+class FakeStored:
+    """One stored series, for questions: `n` samples, one every 15 s until T, in waves of an hour."""
+
+    n: int = 960
+    note: Callable[..., None] = lambda *call: None
+
+    def load(
+        self, fp: int, signal: str | None, start: int, end: int, most: int, check: Callable[[], None]
+    ) -> tuple[str, Any, Any]:
+        self.note("load", fp, signal, start, end, most)
+        check()
+        if fp != FP:
+            raise NotFound(f"there is no series {fp:016x}")
+        if signal not in {None, "value"}:
+            raise NotFound(f"series {fp:016x} has no signal {signal!r}, but value")
+        t = np.arange(T - (self.n - 1) * 15_000, T + 1, 15_000)
+        value = 40 + 10 * np.sin(t / 3_600_000 * 2 * np.pi) + np.sin(t / 7_000)
+        within = (t >= start) & (t <= end)
+        return series_name(LABELS), t[within], value[within]
+
+    def last_t(self, fp: int) -> int | None:
+        return T if fp == FP else None
+
+
+@dataclass
 class FakeEngine:
     is_live: bool = True
     is_ready: bool = True
@@ -257,6 +283,9 @@ class FakeEngine:
     source: MemorySource = field(default_factory=MemorySource)
     allowed: dict[str, Any] = field(default_factory=dict)
     groups: Sequence[Any] = ()
+    asked: dict[str, Any] = field(default_factory=dict)
+    fleet_of: Any = None
+    predictions_of: Any = None
     events: EventBus = field(default_factory=lambda: EventBus(lambda: T))
 
     def health(self) -> Mapping[str, Any]:
@@ -339,6 +368,22 @@ class FakeEngine:
 
     def rules(self) -> Sequence[Any]:
         return self.groups
+
+    @functools.cached_property
+    def analytics(self) -> Analytics:
+        return Analytics(FakeStored(note=self._note), lambda: T, **self.asked)
+
+    @property
+    def fleet(self) -> Any:
+        if self.fleet_of is None:
+            raise Conflict("this engine makes no forecasts: forecasts.enabled is false")
+        return self.fleet_of
+
+    @property
+    def predictions(self) -> Any:
+        if self.predictions_of is None:
+            raise Conflict("this engine watches no limits: predict.enabled is false")
+        return self.predictions_of
 
     @functools.cached_property
     def replays(self) -> FakeReplays:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
@@ -31,6 +31,7 @@ HOUR_MS = 3_600_000
 _AT = re.compile(r" - at `(\$[^`]*)`\Z")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_SHARE = re.compile(r"[01](\.\d{1,3})?\Z", re.ASCII)
 _NO_NUMBER = re.compile(rb"(?<![\w\"])-?(?:NaN|Infinity|nan|inf)\b")
 
 Moment = str | float
@@ -65,17 +66,17 @@ def source_of(asked: AskedSeries, path: str = "$", *, least: int = 1, most: int 
     if asked.series_id is not UNSET:
         return _stored(asked, asked.series_id, path)
     if asked.values is UNSET:
-        _refuse(f"{path}.values", "", f"is missing; give {least:,} to {most:,} numbers, or a seriesId")
+        refuse(f"{path}.values", "", f"is missing; give {least:,} to {most:,} numbers, or a seriesId")
     for name, given in (("signal", asked.signal), ("start", asked.start), ("end", asked.end)):
         if given is not UNSET:
-            _refuse(f"{path}.{name}", str(given), "means a stored series; give seriesId instead of values")
+            refuse(f"{path}.{name}", str(given), "means a stored series; give seriesId instead of values")
     if asked.window_s is not UNSET:
-        _refuse(f"{path}.windowS", str(asked.window_s), "means a stored series; give seriesId instead of values")
+        refuse(f"{path}.windowS", str(asked.window_s), "means a stored series; give seriesId instead of values")
     value = _values(asked.values, f"{path}.values", least, most)
     t = None if asked.timestamps is UNSET else _times(asked.timestamps, len(value), f"{path}.timestamps")
     step_ms = None if asked.step_s is UNSET else _step(asked.step_s, f"{path}.stepS")
     if t is not None and step_ms is not None:
-        _refuse(f"{path}.stepS", str(asked.step_s), "is given beside timestamps; give one of them")
+        refuse(f"{path}.stepS", str(asked.step_s), "is given beside timestamps; give one of them")
     return Source(asked.metric_name, value=value, t=t, step_ms=step_ms)
 
 
@@ -100,7 +101,33 @@ def struct_of(body: bytes, kind: type[T]) -> T:
         reason = f"is no JSON: {error}"
         if _NO_NUMBER.search(body):
             reason = "is no JSON, which has neither NaN nor Infinity; leave such values out"
-        _refuse("$", body[:80].decode(errors="replace"), reason)
+        refuse("$", body[:80].decode(errors="replace"), reason)
+
+
+def schema_of(kind: type[Struct]) -> dict[str, Any]:
+    """The JSON schema of a body, without references."""
+    (schema,), parts = msgspec.json.schema_components((kind,), ref_template="{name}")
+    whole: dict[str, Any] = _inlined(schema, parts)
+    return whole
+
+
+def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:
+    if isinstance(schema, dict):
+        if name := schema.get("$ref"):
+            return _inlined(parts[name], parts)
+        return {key: _inlined(part, parts) for key, part in schema.items() if key not in {"title", "default"}}
+    return [_inlined(part, parts) for part in schema] if isinstance(schema, list) else schema
+
+
+def language_of(request: Req) -> Literal["en", "ko"]:
+    """The language that the client prefers of those we speak; English without a wish."""
+    best, share = "en", 0.0
+    for part in request.headers.get("accept-language", "").lower().split(",")[:20]:
+        tag, _, weight = part.strip().partition(";q=")
+        q = float(weight) if _SHARE.match(weight) else 1.0
+        if tag[:2] in {"en", "ko"} and q > share:
+            best, share = tag[:2], q
+    return "ko" if best == "ko" else "en"
 
 
 async def answered(
@@ -149,64 +176,65 @@ def answer_of(raw: msgspec.Raw, **metadata: Any) -> Response[bytes]:
 def _values(given: list[float], path: str, least: int, most: int) -> Values:
     if not least <= len(given) <= most:
         wrong = "is empty" if not given else f"has {len(given):,}"
-        _refuse(path, f"{len(given)} values", f"{wrong}; give {least:,} to {most:,} values")
+        refuse(path, f"{len(given)} values", f"{wrong}; give {least:,} to {most:,} values")
     return np.array(given, np.float64)
 
 
 def _times(given: list[Moment], count: int, path: str) -> Times:
     if len(given) != count:
-        _refuse(path, f"{len(given)} times", f"are {len(given):,} for {count:,} values; give one for each")
+        refuse(path, f"{len(given)} times", f"are {len(given):,} for {count:,} values; give one for each")
     t = np.empty(count, np.int64)
     for i, moment in enumerate(given):
-        t[i] = _moment(moment, f"{path}[{i}]")
+        t[i] = moment_of(moment, f"{path}[{i}]")
     if len(behind := np.flatnonzero(np.diff(t) <= 0) + 1):
         first = int(behind[0])
-        _refuse(f"{path}[{first}]", str(given[first]), "is not later than the one before; sort them, each time once")
+        refuse(f"{path}[{first}]", str(given[first]), "is not later than the one before; sort them, each time once")
     return t
 
 
 def _step(step_s: float, path: str) -> int:
     if not 0.001 <= step_s <= 366 * 86_400:
-        _refuse(path, str(step_s), "is no step; give 0.001 s to a year")
+        refuse(path, str(step_s), "is no step; give 0.001 s to a year")
     return round(step_s * 1000)
 
 
 def _stored(asked: AskedSeries, series_id: str, path: str) -> Source:
     for name, given in (("values", asked.values), ("timestamps", asked.timestamps), ("stepS", asked.step_s)):
         if given is not UNSET:
-            _refuse(f"{path}.{name}", "", "is given beside seriesId; give one of them")
+            refuse(f"{path}.{name}", "", "is given beside seriesId; give one of them")
     try:
         fp = read_id(series_id)
     except InputError as error:
-        _refuse(f"{path}.seriesId", series_id, str(error))
+        refuse(f"{path}.seriesId", series_id, str(error))
     start, end = _window(asked, path)
     signal = None if asked.signal is UNSET else asked.signal
     return Source(asked.metric_name, fp=fp, signal=signal, start=start, end=end)
 
 
 def _window(asked: AskedSeries, path: str) -> tuple[int, int]:
-    end = now_ms() if asked.end is UNSET else _moment(asked.end, f"{path}.end")
+    end = now_ms() if asked.end is UNSET else moment_of(asked.end, f"{path}.end")
     if asked.start is not UNSET:
         if asked.window_s is not UNSET:
-            _refuse(f"{path}.windowS", str(asked.window_s), "is given beside start; give one of them")
-        start = _moment(asked.start, f"{path}.start")
+            refuse(f"{path}.windowS", str(asked.window_s), "is given beside start; give one of them")
+        start = moment_of(asked.start, f"{path}.start")
         if start > end:
-            _refuse(f"{path}.start", str(asked.start), "is later than end; exchange them")
+            refuse(f"{path}.start", str(asked.start), "is later than end; exchange them")
         return start, end
     if asked.window_s is UNSET:
         return end - HOUR_MS, end
     if not 0 < asked.window_s <= LATEST_MS / 1000:
-        _refuse(f"{path}.windowS", str(asked.window_s), "is no window; give seconds, more than 0")
+        refuse(f"{path}.windowS", str(asked.window_s), "is no window; give seconds, more than 0")
     return max(0, end - round(asked.window_s * 1000)), end
 
 
-def _moment(given: Moment, path: str) -> int:
+def moment_of(given: Moment, path: str) -> int:
+    """Milliseconds of a time in a body; path: where it stands. Raises InputError."""
     if isinstance(given, float):  # as `read_time` has it, for thousands at once
         return round(min(max(given if abs(given) >= MILLISECONDS_FROM else given * 1000, 0.0), LATEST_MS))
     try:
         return read_time(given)
     except InputError as error:
-        _refuse(path, given, str(error))
+        refuse(path, given, str(error))
 
 
 # -- what is wrong with a body --------------------------------------------------------------------------------------
@@ -254,7 +282,8 @@ def _hint(name: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
 
 
-def _refuse(path: str, value: str, reason: str) -> NoReturn:
+def refuse(path: str, value: str, reason: str) -> NoReturn:
+    """Raises InputError with one entry in `details`: where it stands, what was there, why that cannot be used."""
     raise _refused(path, value, reason)
 
 

@@ -20,6 +20,7 @@ from airis_mon.app.queries import Lane
 from airis_mon.app.signals import Found
 from airis_mon.errors import InputError, QueryCancelled, QueryError, QueryTimeout, Refusal
 from airis_mon.series.batch import Times, Values
+from airis_mon.series.zone import Zone
 from airis_mon.store.cache import Cache, LocalCache
 
 HOUR_MS = 3_600_000
@@ -112,7 +113,8 @@ class Analytics:
     stored: reads series. clock: now in ms. concurrency: questions worked on at once. max_points: values of one
     question, all its series together. cache: answers kept in this process, None = none are; shared: with other servers,
     asked only for what takes longer than asking. A key is the content itself (question, options, names, values, times),
-    so nothing kept is ever wrong, only old; `version` keeps the answers of another version apart.
+    so nothing kept is ever wrong, only old; `version` keeps the answers of another version apart. threshold, window_s:
+    what questions mean that name none; zone: of their hours and weekdays, None = UTC.
     """
 
     def __init__(
@@ -127,8 +129,14 @@ class Analytics:
         cache: LocalCache | None = None,
         shared: Cache | None = None,
         cache_s: float = 3600.0,
+        threshold: float = 2.5,
+        window_s: float = 300.0,
+        zone: Zone | None = None,
     ) -> None:
         self.max_points = max_points
+        self.threshold = threshold
+        self.window_s = window_s
+        self.zone = zone
         self.timeout_s = timeout_s
         self.inline_points = 0
         self._stored = stored
