@@ -17,7 +17,7 @@ from airis_mon.series.labels import Labels
 from airis_mon.series.matchers import Matcher
 from airis_mon.series.steps import Steps
 
-__all__ = ["Columns", "Fingerprints", "Foreseen", "Grid", "Matcher", "Outcomes", "SeriesRow", "SeriesStore"]
+__all__ = ["Columns", "Fingerprints", "Foreseen", "Grid", "Matcher", "Outcomes", "Rolled", "SeriesRow", "SeriesStore"]
 
 Fingerprints = NDArray[np.uint64]
 Indexes = NDArray[np.int64]
@@ -52,6 +52,15 @@ class Grid:
     fp: Fingerprints
     value: Values
     has: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rolled:
+    """Rollups of series on steps. fp: (s,) ascending; mean, last: (s, steps), NaN where no finite sample was."""
+
+    fp: Fingerprints
+    mean: Values
+    last: Values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,6 +219,13 @@ class SeriesStore(Protocol):
         marker. Range functions see no such markers. Of several samples at one time the greatest counts, any number
         before NaN. `check` is called before each part of the work and raises when nobody waits for it any more.
         Raises QueryTimeout, and QueryError when it needs more memory than a query may take.
+        """
+
+    def rolled(self, fps: Sequence[int], steps: Steps) -> Rolled:
+        """Mean and latest value in [t - step, t) at each step t, from rollups of five minutes.
+
+        The step and its moments must be multiples of five minutes. Fifty times cheaper than `grid` for days of
+        samples; what came in the last seven minutes is not in it. A series without any is left out.
         """
 
     def last_samples(self, fps: Sequence[int] | None, before: int, window: int) -> Columns:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airis_mon.series.batch import Times, Values
-from airis_mon.store.base import Fingerprints
+from airis_mon.series.steps import Steps
+from airis_mon.store.base import Fingerprints, Rolled
 
 MINUTES_5_MS, HOUR_MS = 300_000, 3_600_000
 GRACE_MS = 120_000
@@ -108,6 +109,18 @@ class Rollups:
         columns = self._numbers(_SELECT.format(table=table, within=within), span)
         return Rollup(*(columns or [np.empty(0, d) for d in ("u8", "i8", "f8", "f8", "f8", "u8", "f8")]))
 
+    def rolled(self, within: str, parameters: dict[str, Any], steps: Steps) -> Rolled:
+        """As `SeriesStore.rolled`; `within` is a condition on metric and fp, of which more series may come."""
+        sql = _ON_STEPS.format(within=within)
+        asked = {"start": steps.start - steps.step, "end": steps.end - 1, "step": steps.step}
+        columns = self._numbers(sql, parameters | asked)
+        if not columns or not len(columns[0]):
+            return Rolled(np.empty(0, np.uint64), np.empty((0, steps.count)), np.empty((0, steps.count)))
+        fp, row = np.unique(columns[0], return_inverse=True)
+        mean, last = np.full((2, len(fp), steps.count), np.nan)
+        mean[row, columns[1]], last[row, columns[1]] = columns[2], columns[3]
+        return Rolled(fp, mean, last)
+
 
 def _hours(start: int, end: int) -> Iterator[tuple[int, int]]:
     while start < end:
@@ -141,3 +154,8 @@ _SELECT = """SELECT fp, toInt64(toUnixTimestamp(r.t)) * 1000 AS at, vmin, vmax, 
     WHERE tenant = {{tenant:String}} AND {within} AND r.t BETWEEN
         fromUnixTimestamp64Milli({{start:Int64}}, 'UTC') AND fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
     ORDER BY fp, at"""
+_ON_STEPS = """SELECT fp, intDiv(toInt64(toUnixTimestamp(r.t)) * 1000 - {{start:Int64}}, {{step:Int64}}) AS at,
+    sum(vsum) / sum(n), argMax(r.last, r.t) FROM rollup_5m AS r FINAL
+    WHERE tenant = {{tenant:String}} AND {within} AND r.t BETWEEN
+        fromUnixTimestamp64Milli({{start:Int64}}, 'UTC') AND fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
+    GROUP BY fp, at"""

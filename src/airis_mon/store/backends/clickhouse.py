@@ -17,7 +17,7 @@ from airis_mon.series.batch import Batch
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import METRIC
 from airis_mon.series.steps import Steps
-from airis_mon.store.base import Columns, Foreseen, Grid, Matcher, Outcomes, SeriesRow
+from airis_mon.store.base import Columns, Foreseen, Grid, Matcher, Outcomes, Rolled, SeriesRow
 from airis_mon.store.connection import ClientPool, DirectoryLock, parse_address
 from airis_mon.store.decimals import to_decimals
 from airis_mon.store.foresight import Foresight
@@ -406,6 +406,11 @@ class ClickHouse:
     def rollups(self, fps: Sequence[int] | None, start: int, end: int, resolution_ms: int) -> Rollup:
         """Windows of five minutes, or of an hour from `resolution_ms` of an hour on, that begin within [start, end]."""
         return self._rollups.load(one_of(fps), span(start, end), resolution_ms)
+
+    def rolled(self, fps: Sequence[int], steps: Steps) -> Rolled:
+        """Mean and latest value in [t - step, t) at each step t, from rollups, as `SeriesStore.rolled` says."""
+        rows = within(fps, self._ordered)
+        return self._rollups.rolled(rows.sql, rows.parameters, steps)
 
     def size(self) -> tuple[int, int]:
         """(bytes on disk of all tables, stored samples, repeated ones included)."""
