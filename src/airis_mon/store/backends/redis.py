@@ -1,4 +1,4 @@
-"""Redis: limits that several servers share. What it cannot do for a while is done in this process, and said."""
+"""Redis: limits and answers that several servers share. What it cannot do for a while is done in this process, and said."""
 
 from __future__ import annotations
 
@@ -31,6 +31,53 @@ local left = math.floor((window - ahead) / step + 0.001)
 return {allowed and 1 or 0, left, math.ceil(ahead), allowed and 0 or math.ceil(ahead + step - window)}
 """
 FAILURES = (RedisError, OSError, TimeoutError)
+PAUSE_S = 5.0
+"""So long a server that failed is left alone by a cache."""
+MOST_BYTES = 4 << 20
+"""A larger value is not kept: fetching it would take longer than most work."""
+
+
+class RedisCache:
+    """A `store.cache.Cache` on a Redis server. A failure is a miss, told to `note`, and said by `degraded`.
+
+    clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, client: aioredis.Redis, prefix: str, *, clock: Callable[[], float], note: Callable[[Exception], None]
+    ) -> None:
+        self._client, self._prefix = client, prefix
+        self._clock, self._note = clock, note
+        self._again_at = float("-inf")
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the server failed lately and is left alone: nothing is found or kept."""
+        return self._clock() < self._again_at
+
+    async def get(self, key: str) -> bytes | None:
+        """What any of the servers has put under the key and is not too old."""
+        if self.degraded:
+            return None
+        try:
+            found = await self._client.get(self._prefix + key)
+        except FAILURES as error:
+            self._failed(error)
+            return None
+        return found if isinstance(found, bytes) else None
+
+    async def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        """Keeps the value for so long at most; one beyond `MOST_BYTES` is not kept."""
+        if self.degraded or len(value) > MOST_BYTES:
+            return
+        try:
+            await self._client.set(self._prefix + key, value, px=max(1, round(ttl_s * 1000)))
+        except FAILURES as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self._again_at = self._clock() + PAUSE_S
+        self._note(error)
 
 
 class Redis:
@@ -74,6 +121,14 @@ class Redis:
             clock=self._clock,
             note=lambda error: self._note(f"limit.{name}", error),
         )
+
+    def cache(self, name: str) -> RedisCache:
+        """A cache that all servers with this Redis share under `name`."""
+
+        def note(error: Exception) -> None:
+            self._note(f"cache.{name}", error)
+
+        return RedisCache(self._client, f"airis:cache:{name}:", clock=self._clock, note=note)
 
     async def ping(self) -> None:
         """Raises Transient when the server does not answer."""

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+
+import pytest
+
+from airis_mon.store.backends.redis import MOST_BYTES, Redis
+from tools import servers
+
+
+def name() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.mark.live
+async def test_what_one_server_keeps_the_other_finds(redis_server: servers.Server):
+    both = [Redis(redis_server.url, clock=time.monotonic, timeout_s=5) for _ in range(2)]
+    one, other = (redis.cache("answers") for redis in both)
+    key = name()
+    assert await other.get(key) is None
+    await one.put(key, b"\x00\xff answer", 60)
+    assert await other.get(key) == b"\x00\xff answer"
+    assert await both[0].cache("others").get(key) is None
+    assert not one.degraded
+    for redis in both:
+        await redis.close()
+
+
+@pytest.mark.live
+async def test_a_value_goes_when_its_time_is_over_and_a_huge_one_is_not_kept(redis_server: servers.Server):
+    redis = Redis(redis_server.url, clock=time.monotonic, timeout_s=5)
+    cache = redis.cache("answers")
+    short, huge = name(), name()
+    await cache.put(short, b"1", 0.05)
+    await cache.put(huge, bytes(MOST_BYTES + 1), 60)
+    assert await cache.get(huge) is None
+    for _ in range(100):
+        if await cache.get(short) is None:
+            break
+        await asyncio.sleep(0.01)
+    assert await cache.get(short) is None
+    assert not cache.degraded
+    await redis.close()
+
+
+@pytest.mark.live
+async def test_a_server_that_dies_is_a_miss_that_is_told_once_and_then_left_alone():
+    told: list[str] = []
+    now = [0.0]
+    with servers.redis() as server:
+        redis = Redis(server.url, clock=lambda: now[0], note=lambda part, _: told.append(part))
+        cache = redis.cache("answers")
+        await cache.put("a", b"1", 60)
+        assert await cache.get("a") == b"1"
+    assert [await cache.get("a") for _ in range(3)] == [None] * 3
+    await cache.put("a", b"2", 60)
+    assert (cache.degraded, told) == (True, ["cache.answers"])
+    now[0] += 5
+    assert not cache.degraded
+    await cache.put("a", b"2", 60)
+    assert told == ["cache.answers"] * 2
+    await redis.close()
