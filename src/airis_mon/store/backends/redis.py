@@ -1,4 +1,4 @@
-"""Redis: limits and answers that several servers share. What it cannot do for a while is done in this process, and said."""
+"""Redis: limits and answers that servers share. What it cannot do for a while is done in this process, and said."""
 
 from __future__ import annotations
 
