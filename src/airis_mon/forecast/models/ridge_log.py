@@ -1,0 +1,32 @@
+"""Linear in the logarithms of the last points: for series whose swings grow with their level."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from airis_mon.forecast.base import Panel
+from airis_mon.forecast.panel import logs
+from airis_mon.forecast.ridge import regressed
+from airis_mon.series.batch import Values
+
+
+class RidgeLog:
+    """As `ridge`, on logarithms. A series that was ever below 0 is not forecast; zeros are lifted a little.
+
+    >>> model = RidgeLog()
+    >>> model.fit(Panel(np.tile([1.0, 100.0, 10.0], (1, 20)), seasons=(3,)))
+    >>> model.predict(4).round(6)
+    array([[  1., 100.,  10.,   1.]])
+    """
+
+    def __init__(self) -> None:
+        self._panel = Panel(np.empty((0, 0)))
+
+    def fit(self, panel: Panel) -> None:
+        """Keeps the panel."""
+        self._panel = panel
+
+    def predict(self, horizon: int) -> Values:
+        """(series, horizon); NaN where a series was below 0 or is shorter than what is looked back at."""
+        log = logs(self._panel.value)
+        return log.back(regressed(log.value, self._panel.seasons, horizon))
