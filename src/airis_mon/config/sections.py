@@ -286,7 +286,10 @@ class LimitSource(Section, frozen=True):
     used: Annotated[
         str, doc("What is used, in PromQL, or with `deadline` the time in s at which it ends.", min_length=1)
     ]
-    limit: Annotated[str, doc("How much there is, in PromQL or a number, with the labels of `used`.")] = "1"
+    limit: Annotated[
+        str, doc("How much there is, in PromQL or a number, with the labels of `used` or some of them.", min_length=1)
+    ] = "1"
+    unit: Annotated[Literal["count", "bytes", "ratio", "seconds"], doc("Of both, for what people read.")] = "count"
     deadline: Annotated[
         bool, doc("Whether `used` is a Unix time in s at which it ends, as of certificates: exact, no trend.")
     ] = False
@@ -297,10 +300,12 @@ class Predict(Section, frozen=True):
 
     enabled: Annotated[bool, doc("Whether limits are watched.")] = True
     interval_s: Annotated[float, doc("Time between two looks.", ge=30, le=3600)] = 300
-    horizon_s: Annotated[float, doc("How far ahead a limit is warned of.", ge=1800)] = 86_400
-    history_s: Annotated[float, doc("How much of the past each look takes.", ge=3600)] = 7 * 86_400
+    horizon_s: Annotated[float, doc("How far ahead a limit is warned of.", ge=3600)] = 86_400
+    history_s: Annotated[float, doc("How much of the past the first look takes.", ge=3600)] = 7 * 86_400
     certificate_days: Annotated[float, doc("Days before its end from which a certificate is warned of.", gt=0)] = 14
-    max_series: Annotated[int, doc("Series watched of each kind at most; health says what is left out.", ge=1)] = 10_000
+    max_series: Annotated[int, doc("Series watched of each limit at most; health says what is left out.", ge=1)] = (
+        10_000
+    )
     known: Annotated[bool, doc("Whether the limits of well-known exporters are watched without being listed here.")] = (
         True
     )

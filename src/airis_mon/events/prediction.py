@@ -25,7 +25,7 @@ class Prediction:
     "day", "same_hour", "week", "deadline". is_recurring: it rose like this before and fell by itself each time, so it
     is told but not raised; of those falls says how many were seen, every_ms how far apart, None = not known.
     ended_ms: None while it stands. used_query, limit_query: the PromQL that gives both. unit: "bytes", "seconds",
-    "ratio", or empty for a count.
+    "ratio" or "count".
     """
 
     id: str
@@ -45,7 +45,7 @@ class Prediction:
     is_recurring: bool
     used_query: str
     limit_query: str
-    unit: str = ""
+    unit: str = "count"
     why_ended: Why = ""
     falls: int = 0
     every_ms: int | None = None
