@@ -17,7 +17,8 @@ class Backtest:
     """Rolling origins, the oldest window first.
 
     actual: (windows, series, horizon), NaN = not seen. mean: (models, windows, series, horizon), the baseline first;
-    where another model says nothing the baseline stands in, NaN where the baseline says nothing either.
+    where another model says nothing the baseline stands in, where the baseline says nothing nobody else is heard: so
+    all are held against the same points.
     """
 
     models: tuple[str, ...]
@@ -53,7 +54,7 @@ def backtest(
         known = panel.until(at)
         for m, (kind, model) in enumerate(models):
             mean[m, w] = say(model, known, horizon)
-            mean[m, w] = np.where(np.isfinite(mean[m, w]), mean[m, w], mean[0, w])
+            mean[m, w] = stand_in(mean[m, w], mean[0, w])
             step(kind)
     return Backtest(tuple(kind for kind, _ in models), actual, mean)
 
@@ -63,6 +64,11 @@ def say(model: Forecaster, panel: Panel, horizon: int) -> Values:
     model.fit(panel)
     mean = model.predict(horizon)
     return np.where(np.isfinite(mean).all(axis=1, keepdims=True), mean, np.nan)
+
+
+def stand_in(mean: Values, baseline: Values) -> Values:
+    """The mean, the baseline where it is NaN, and NaN where the baseline is."""
+    return np.where(np.isfinite(mean) & np.isfinite(baseline), mean, baseline)
 
 
 def mean_error(error: Values, axis: tuple[int, ...]) -> Values:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airis_mon.series.batch import Values
 
@@ -71,7 +72,8 @@ class Forecast:
     behind it where a series is too short for a backtest, `NOBODY` where it has no value at all. error, baseline_error:
     (series,) mean absolute error of the chosen one and of the baseline in the backtest, NaN where none could be made.
     level: of the intervals, such as 0.95. windows: of the backtest. left_out: models that could not be used, each
-    with the reason.
+    with the reason. never_negative: (series,) whose history never was below 0, so that neither mean nor interval goes
+    there; empty when nobody looked.
     """
 
     mean: Values
@@ -83,6 +85,7 @@ class Forecast:
     level: float
     windows: int
     left_out: tuple[str, ...] = ()
+    never_negative: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
 
 
 def nothing(panel: Panel, horizon: int) -> Values:

@@ -6,14 +6,18 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airis_mon.errors import ConfigError, InputError, MissingExtra
-from airis_mon.forecast.backtest import backtest, origins, say
+from airis_mon.forecast.backtest import backtest, origins, say, stand_in
 from airis_mon.forecast.base import BASELINE, Forecast, Forecaster, Panel
-from airis_mon.forecast.select import choose, mix, names
+from airis_mon.forecast.conformal import bands
+from airis_mon.forecast.panel import span
+from airis_mon.forecast.select import choose, mix, names, unseen
 from airis_mon.series.batch import Values
 
-FAST: tuple[str, ...] = (BASELINE,)
+Bools = NDArray[np.bool_]
+FAST: tuple[str, ...] = (BASELINE, "last_season", "smooth", "smooth_log", "ridge", "ridge_log")
 """Kinds for thousands of series, without any extra."""
 FULL: tuple[str, ...] = FAST
 """Kinds when accuracy is worth minutes; those whose library is missing are left out by name."""
@@ -63,13 +67,13 @@ def forecast(
     final = np.empty((len(team), panel.series, horizon))
     for m, (kind, model) in enumerate(team):
         final[m] = say(model, panel, horizon) if weight[m].any() else np.nan
-        final[m] = np.where(np.isfinite(final[m]), final[m], final[0])
+        final[m] = stand_in(final[m], final[0])
         step(kind)
     mean, past = mix(weight, final), mix(weight, test.mean)
     error, baseline_error = test.error(past), test.error(test.mean[0])
-    lower, upper = _bands(test.actual - past, mean, level)
+    mean, lower, upper, floored = _plausible(panel, mean, *bands(test.actual - unseen(test), mean, level))
     who = names(test.models, weight, mean, error)
-    return Forecast(mean, lower, upper, who, error, baseline_error, level, test.windows, left_out)
+    return Forecast(mean, lower, upper, who, error, baseline_error, level, test.windows, left_out, floored)
 
 
 def _gather(
@@ -96,14 +100,13 @@ def _steps(total: int, tell: Callable[[float, str], None]) -> Callable[[str], No
     return step
 
 
-def _bands(residual: Values, mean: Values, level: float) -> tuple[Values, Values]:
-    """Quantile over all series and steps of |residual| in units of each series' own mean absolute residual."""
-    size = np.abs(residual)  # (windows, series, horizon)
-    if not np.isfinite(size).any():
-        return np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    seen = np.isfinite(size)
-    count = seen.sum(axis=(0, 2))
-    scale = np.where(count > 0, np.where(seen, size, 0.0).sum(axis=(0, 2)) / np.maximum(count, 1), np.nan)
-    relative = size / np.where(scale > 0, scale, np.nan)[None, :, None]
-    half = scale * (np.nanquantile(relative, level) if np.isfinite(relative).any() else 0.0)
-    return mean - half[:, None], mean + half[:, None]
+def _plausible(panel: Panel, mean: Values, lower: Values, upper: Values) -> tuple[Values, Values, Values, Bools]:
+    """Means within the history's range and its width beyond; nothing below 0 where the history never was."""
+    low, high = span(panel.value)
+    room = (high - low)[:, None]
+    bounded = np.clip(mean, low[:, None] - room, high[:, None] + room)
+    moved = bounded - mean
+    never_negative = low >= 0
+    floor = np.where(never_negative, 0.0, -np.inf)[:, None]
+    mean, lower, upper = (np.maximum(part, floor) for part in (bounded, lower + moved, upper + moved))
+    return mean, lower, upper, never_negative
