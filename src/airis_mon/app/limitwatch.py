@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from airis_mon.app.limitrows import LabelRows, Rows, limits_for, nameless_labels
 from airis_mon.app.limits import Limit
-from airis_mon.forecast.exhaustion import BASES, Exhaustion
+from airis_mon.forecast.exhaustion import BASES, Exhaustion, Outlook
 from airis_mon.query.values import Flags, Vector
 from airis_mon.series.batch import Times, Values
 from airis_mon.series.labels import Labels
@@ -18,6 +18,7 @@ from airis_mon.series.labels import Labels
 NEVER = np.iinfo(np.int64).min
 FORGET_MS = 86_400_000
 """What a series has shown is remembered for so long without a sample: pods come and go, exporters are restarted."""
+RECENT_MS = 3_600_000
 FIRST_ROWS = 16
 FULL = 0.985
 """From here on a limit counts as hit: between two looks it is hit and given up, and nobody sees the last per cent."""
@@ -30,7 +31,8 @@ class Standing:
     """A series at its latest sample. t, eta_ms, earliest_ms, latest_ms: ms UTC; rate_per_h in the unit of `used`.
 
     is_told: a warning stands whose end is within sight, or would if it were not recurring. eta_ms and what follows are
-    those of the latest sample of which that holds, at warned_ms; share_then: how full it was then, NaN = never.
+    those of the latest sample of which that holds, at warned_ms; share_then: how full it was at most in the hour up to
+    then, NaN = never.
     """
 
     labels: Labels
@@ -152,12 +154,23 @@ class LimitWatch:
         rows, last = _last(np.isfinite(share))
         self._t[rows] = t[last]
         self._figures[rows, 0], self._figures[rows, 1] = used[rows, last], limit[rows, last]
-        rows, last = _last((outlook.warns | outlook.is_recurring) & np.isfinite(outlook.eta_ms))
+        self._foresee(t, share, outlook)
+
+    def _foresee(self, t: Times, share: Values, outlook: Outlook) -> None:
+        """Keeps what the latest told sample of each series says."""
+        told = (outlook.warns | outlook.is_recurring) & np.isfinite(outlook.eta_ms)
+        rows, last = _last(told)
+        if not len(rows):
+            return
+        latest = t[last, np.newaxis]
+        recent = np.where(told[rows] & (t > latest - RECENT_MS), share[rows], -np.inf)
+        before = np.where(self._warned[rows] > t[last] - RECENT_MS, self._figures[rows, 2], -np.inf)
+        self._figures[rows, 2] = np.maximum(recent.max(axis=1), before)
+        times = (outlook.eta_ms, outlook.earliest_ms, outlook.latest_ms)
+        self._figures[rows, 3:6] = latest + np.stack([of[rows, last] for of in times], axis=-1)
+        self._figures[rows, 6] = outlook.rate[rows, last]
         self._warned[rows] = t[last]
         self._recurring[rows], self._basis[rows] = outlook.is_recurring[rows, last], outlook.basis[rows, last]
-        self._figures[rows, 2], self._figures[rows, 6] = share[rows, last], outlook.rate[rows, last]
-        times = (outlook.eta_ms, outlook.earliest_ms, outlook.latest_ms)
-        self._figures[rows, 3:6] = t[last, np.newaxis] + np.stack([of[rows, last] for of in times], axis=-1)
 
     def _name_limits(self, rows: Rows, at: Rows, labels: Sequence[Labels]) -> None:
         self._limit_labels += [()] * (self._rows.size - len(self._limit_labels))
