@@ -67,7 +67,7 @@ def run(made: int, of: dict[tuple[int, str], float], points: int = 4, model: str
 
 
 def outcome(made: int, lead: int, fp: int, model: str, **numbers: float) -> Outcomes:
-    one: dict[str, Any] = {"points": 4, "error": 1.0, "naive": 2.0, "covered": 3, "level": 0.95} | numbers
+    one: dict[str, Any] = {"points": 4, "error": 1.0, "naive": 2.0, "banded": 4, "covered": 3, "level": 0.95} | numbers
     return Outcomes(
         fp=np.array([fp], np.uint64),
         kind=np.zeros(1, np.int64),
@@ -179,7 +179,7 @@ def test_outcomes_are_summed_by_signal_model_and_lead_and_a_round_scored_again_c
     assert found.error.tolist() == [1.0, 0.0, 3.5, 1.0]
     assert np.isnan(found.naive[1])
     assert found.points.tolist() == [4, 0, 8, 4]
-    assert found.covered[2] == 6
+    assert (found.banded[2], found.covered[2]) == (8, 6)
     assert found.made[2] == T + HOUR
     assert store.scored(T, T + HOUR) == {(T, HOUR), (T + HOUR, HOUR), (T + HOUR, DAY)}
     assert len(store.outcomes(T, T + DAY, [B]).fp) == 1

@@ -1,14 +1,14 @@
-"""What PromQL is asked of: the store's series, and those that the detector computes when they are asked for.
+"""What PromQL is asked of: the store's series, and those of watched signals that are computed or foreseen.
 
 Score, expected value and band of every watched signal, and the signal itself: nothing of them is stored, the live
-detector redraws them (`app/history.py`) for the window that is asked about.
+detector redraws them (`app/history.py`) for the window that is asked about. Forecasts are read as they were stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -35,12 +35,18 @@ Moment = TypeVar("Moment", int, Times)
 ACTUAL, EXPECTED = "airis_actual", "airis_expected"
 LOWER, UPPER = "airis_expected_lower", "airis_expected_upper"
 BANDS = {EXPECTED, LOWER, UPPER}
+FORECAST, FORECAST_LOWER, FORECAST_UPPER = "airis_forecast", "airis_forecast_lower", "airis_forecast_upper"
+FORESEEN = {FORECAST: "mean", FORECAST_LOWER: "lower", FORECAST_UPPER: "upper"}
+"""Metric -> the column of forecasts."""
 COMPUTED = {
     SCORE: "Highest score of the last ten minutes, 0..1; 0.8 is the alarm line.",
     ACTUAL: "A watched signal itself: the value, or the rate, mean or p99 derived from it.",
     EXPECTED: "What was expected of a watched signal, in its unit.",
     LOWER: "The lowest value of a watched signal that would score below the alarm line.",
     UPPER: "The highest value of a watched signal that would score below the alarm line.",
+    FORECAST: "What was last forecast, by then, of a watched signal: the mean of the step that ends there.",
+    FORECAST_LOWER: "The lower end of the interval of airis_forecast.",
+    FORECAST_UPPER: "The upper end of the interval of airis_forecast.",
 }
 """Metric -> its help; all are gauges."""
 
@@ -50,6 +56,14 @@ MOST_POINTS = 20_000_000
 """So many samples of curves does one selector with a range hold."""
 LIVE_MS = 15_000
 """A score asked for at a moment that lies no further back is the one that GET /metrics shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """How forecasts lie in the store: a point each `step_ms`; no round looks further ahead than `reach_ms`."""
+
+    step_ms: int = 900_000
+    reach_ms: int = 86_400_000 + 900_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +82,7 @@ class Insight:
 
     A selector that names one of `COMPUTED` by equality is answered from the detector alone; every other one, a pattern
     on the name too, means stored series. clock: now in ms. most_scores, most_bands: so many signals are drawn for one
-    selector.
+    selector. foresight: how forecasts lie in the store.
     """
 
     def __init__(
@@ -79,9 +93,11 @@ class Insight:
         *,
         most_scores: int = MOST_SCORES,
         most_bands: int = MOST_BANDS,
+        foresight: Foresight | None = None,
     ) -> None:
         self.most_scores = most_scores
         self.most_bands = most_bands
+        self.foresight = foresight or Foresight()
         self._history = history
         self._store = store
         self._clock = clock
@@ -104,7 +120,7 @@ class Insight:
         """As `SeriesStore.series`; of computed ones those whose signal has had a sample since `start`."""
         if (name := _named(matchers)) is None:
             return self._store.series(matchers, start, end, limit, timeout_s, check)
-        return list(islice(self._rows(name, matchers, start), limit))
+        return list(islice(self._rows(name, matchers, start, end), limit))
 
     def label_names(
         self, matchers: Sequence[Matcher] = (), start: int | None = None, end: int | None = None
@@ -112,7 +128,7 @@ class Insight:
         """As `SeriesStore.label_names`."""
         if (name := _named(matchers)) is None:
             return self._store.label_names(matchers, start, end)
-        return sorted({label for row in self._rows(name, matchers, start) for label, _ in row.labels})
+        return sorted({label for row in self._rows(name, matchers, start, end) for label, _ in row.labels})
 
     def label_values(
         self,
@@ -125,18 +141,33 @@ class Insight:
         """As `SeriesStore.label_values`; without a condition the computed metrics are among the names."""
         if (metric := _named(matchers)) is not None:
             found = {
-                value for row in self._rows(metric, matchers, start) for label, value in row.labels if label == name
+                value
+                for row in self._rows(metric, matchers, start, end)
+                for label, value in row.labels
+                if label == name
             }
             return sorted(found)[:limit]
         stored = self._store.label_values(name, matchers, start, end, limit)
         return sorted({*stored, *COMPUTED})[:limit] if name == METRIC and not matchers else stored
 
-    def _rows(self, name: str, matchers: Sequence[Matcher], start: int | None) -> Iterator[SeriesRow]:
+    def _rows(self, name: str, matchers: Sequence[Matcher], start: int | None, end: int | None) -> Iterator[SeriesRow]:
+        signals = self._signals(name, matchers)
+        if name in FORESEEN:
+            yield from self._forecast_rows(signals, start, end)
+            return
         last_t = self._history.detection.catalogue.last_t
-        for signal in self._signals(name, matchers):
+        for signal in signals:
             seen = int(last_t[signal.sid])
             if start is None or seen >= start:
                 yield SeriesRow(fingerprint(signal.labels), signal.labels, seen)
+
+    def _forecast_rows(self, signals: Sequence[_Signal], start: int | None, end: int | None) -> Iterator[SeriesRow]:
+        """Those that had a forecast in the last step of the window."""
+        until = self._clock() if end is None else end
+        first = until - self.foresight.step_ms + 1
+        for signal, (t, _) in zip(signals, self._foreseen(FORECAST, signals, first, until), strict=True):
+            if len(t) and (start is None or t[-1] >= start):
+                yield SeriesRow(fingerprint(signal.labels), signal.labels, int(t[-1]))
 
     def grid(
         self,
@@ -216,6 +247,8 @@ class Insight:
     def _instant(self, name: str, signals: Sequence[_Signal], leaf: Select, check: Check) -> Vector:
         if name == SCORE and leaf.function == "last" and self._is_now(leaf.steps):
             return self._live(signals, leaf.steps.start)
+        if name in FORESEEN:
+            return self._forecast(name, signals, leaf, check)
         ends = leaf.steps.t
         start = since(leaf.steps.start) if name == SCORE else leaf.steps.start - leaf.window + 1
         value = np.full((len(signals), len(ends)), np.nan)
@@ -234,10 +267,9 @@ class Insight:
         begin = since(start) if name == SCORE else start
         times, values = [np.empty(0, np.int64)], [np.empty(0)]
         held = 0
-        for curve in self._drawn(name, signals, begin, end, check):
-            value = peaks(curve.t, curve.score, curve.t)[0] if name == SCORE else _column(curve, name)
-            shown = (curve.t >= start) & ~np.isnan(value)
-            times.append(curve.t[shown])
+        for t, value in self._samples(name, signals, begin, end, check):
+            shown = (t >= start) & ~np.isnan(value)
+            times.append(t[shown])
             values.append(value[shown])
             if (held := held + len(times[-1])) > MOST_POINTS:
                 raise QueryError(
@@ -246,6 +278,45 @@ class Insight:
                 )
         bounds = np.cumsum([len(t) for t in times])
         return Runs([s.labels for s in signals], bounds, np.concatenate(times), np.concatenate(values))
+
+    def _samples(
+        self, name: str, signals: Sequence[_Signal], start: int, end: int, check: Check
+    ) -> Iterator[tuple[Times, Values]]:
+        if name in FORESEEN:
+            yield from self._foreseen(name, signals, start, end, check)
+            return
+        for curve in self._drawn(name, signals, start, end, check):
+            yield curve.t, peaks(curve.t, curve.score, curve.t)[0] if name == SCORE else _column(curve, name)
+
+    def _forecast(self, name: str, signals: Sequence[_Signal], leaf: Select, check: Check) -> Vector:
+        """Each step has the point of the forecast's step that it lies in, or none."""
+        ends, step = leaf.steps.t, self.foresight.step_ms
+        value = np.full((len(signals), len(ends)), np.nan)
+        has = np.zeros(value.shape, np.bool_)
+        never = np.empty(0, np.int64)
+        found = self._foreseen(name, signals, leaf.steps.start - step + 1, leaf.steps.end, check)
+        for i, (t, points) in enumerate(found):
+            value[i], has[i], at = latest(t, points, never, ends, step)
+            if leaf.function == "timestamp":
+                value[i] = at / 1000
+        return vector([s.labels for s in signals], value, has)
+
+    def _foreseen(
+        self, name: str, signals: Sequence[_Signal], start: int, end: int, check: Check = lambda: None
+    ) -> list[tuple[Times, Values]]:
+        """(t, value) of the forecasts of each signal that stood within [start, end]."""
+        fps = sorted({s.fp for s in signals})
+        check()
+        try:
+            found = self._store.forecasts(fps, start, end, self.foresight.reach_ms, check=check)
+        except TooLarge as error:
+            raise QueryError(f"query processing would load too many samples into memory: {error}") from None
+        value = getattr(found, FORESEEN[name])
+        change = np.flatnonzero((found.fp[1:] != found.fp[:-1]) | (found.kind[1:] != found.kind[:-1])) + 1
+        bounds = [0, *change.tolist(), len(found.fp)] if len(found.fp) else []
+        runs = {(int(found.fp[a]), found.kinds[found.kind[a]]): (found.t[a:b], value[a:b]) for a, b in pairwise(bounds)}
+        none = np.empty(0, np.int64), np.empty(0)
+        return [runs.get((s.fp, s.kind), none) for s in signals]
 
     def _drawn(self, name: str, signals: Sequence[_Signal], start: int, end: int, check: Check) -> Iterator[Curve]:
         has_bands = name in BANDS

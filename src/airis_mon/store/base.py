@@ -96,8 +96,8 @@ class Outcomes:
     """What became of forecasts, in columns, (n,) each: sums over the points of one signal, model and lead.
 
     lead: ms; the points are those between the next shorter lead and this one. error and naive: sums of absolute errors,
-    of the forecast and of seasonal naive, over the same points. covered: points that the interval held; level: the
-    share it was to hold. runs: rounds in the sums, the latest of them `made`.
+    of the forecast and of seasonal naive, over the same points. banded: points that had an interval, covered: those
+    it held; level: the share it was to hold. runs: rounds in the sums, the latest of them `made`.
     """
 
     fp: Fingerprints
@@ -108,6 +108,7 @@ class Outcomes:
     points: Indexes
     error: Values
     naive: Values
+    banded: Indexes
     covered: Indexes
     level: Values
     kinds: tuple[str, ...]
@@ -118,7 +119,9 @@ class Outcomes:
     def empty(cls) -> Outcomes:
         """Nothing was scored."""
         none, whole = np.empty(0), np.empty(0, np.int64)
-        return cls(np.empty(0, np.uint64), whole, whole, whole, whole, whole, none, none, whole, none, (), (), whole)
+        return cls(
+            np.empty(0, np.uint64), whole, whole, whole, whole, whole, none, none, whole, whole, none, (), (), whole
+        )
 
 
 class SeriesStore(Protocol):

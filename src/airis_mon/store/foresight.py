@@ -24,7 +24,7 @@ ROWS = 1_000_000
 # Never ten columns: such a block begins with the byte of a newline, which is lost over HTTP.
 FORECAST = ("tenant", "made", "fp", "signal", "t", "mean", "lower", "upper", "level", "model", "spare")
 _BAND = ("mean", "lower", "upper", "level")
-OUTCOME = ("tenant", "made", "fp", "signal", "lead", "model", "points", "error", "naive", "covered", "level")
+OUTCOME = ("tenant", "made", "fp", "signal", "lead", "model", "points", "error", "naive", "banded", "covered", "level")
 PREDICTION = ("tenant", "id", "updated", "started", "ended", "kind", "name", "labels", "facts")
 _NUMBERS = ("used", "limit", "eta_ms", "earliest_ms", "latest_ms", "rate_per_h")
 _FACTS = (*_NUMBERS, "basis", "is_recurring", "used_query", "limit_query")
@@ -51,7 +51,8 @@ _POINTS = """SELECT fp, {kind}, {ms}(f.made) AS at, {ms}(f.t) AS time, mean, low
 _ROUNDS = "SELECT DISTINCT {ms}(made) AS at FROM forecast WHERE {round} ORDER BY at"
 _SCORED = "SELECT DISTINCT {ms}(made) AS at, lead FROM outcome WHERE {round} ORDER BY at, lead"
 _OUTCOMES = """SELECT fp, {kind}, {model} AS by, lead, {ms}(max(o.made)), toUInt64(count()),
-    toUInt64(sum(o.points)), sum(o.error), sum(o.naive), toUInt64(sum(o.covered)), argMax(o.level, o.made)
+    toUInt64(sum(o.points)), sum(o.error), sum(o.naive), toUInt64(sum(o.banded)),
+    toUInt64(sum(o.covered)), argMax(o.level, o.made)
     FROM outcome AS o FINAL WHERE {round} AND {within} GROUP BY fp, kind, by, lead ORDER BY fp, kind, by, lead"""
 _PREDICTIONS = """SELECT id, kind, name, labels, {ms}(started), {ms}(updated),
     if(isNull(ended), NULL, {ms}(assumeNotNull(ended))), facts FROM prediction FINAL
@@ -138,6 +139,7 @@ class Foresight:
             low_cardinality("model", outcomes.models, outcomes.model),
             fixed("points", "UInt64", outcomes.points.astype("<u8")),
             *(fixed(name, "Float64", getattr(outcomes, name).astype("<f8")) for name in ("error", "naive")),
+            fixed("banded", "UInt64", outcomes.banded.astype("<u8")),
             fixed("covered", "UInt64", outcomes.covered.astype("<u8")),
             fixed("level", "Float64", outcomes.level.astype("<f8")),
         ]
@@ -151,10 +153,11 @@ class Foresight:
         columns = self._numbers(asked, {**made, "kinds": kinds, "models": models}, ENDLESS)
         if not columns or not len(columns[0]):
             return Outcomes.empty()
-        fp, kind, model, lead, made_at, runs, points, error, naive, covered, level = columns
+        fp, kind, model, lead, made_at, runs, points, error, naive, banded, covered, level = columns
         return Outcomes(
             fp, _index(kind), made_at, lead, _index(model), points.astype(np.int64), error, naive,
-            covered.astype(np.int64), level, tuple(kinds), tuple(models), runs.astype(np.int64),
+            banded.astype(np.int64), covered.astype(np.int64), level, tuple(kinds), tuple(models),
+            runs.astype(np.int64),
         )  # fmt: skip
 
     def scored(self, since: int, until: int) -> set[tuple[int, int]]:

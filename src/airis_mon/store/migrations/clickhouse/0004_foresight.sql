@@ -20,8 +20,8 @@ ORDER BY (tenant, made, fp, signal, t)
 TTL toDateTime(t) + toIntervalDay({history_days}), toDateTime(t) + toIntervalDay({spare_days}) DELETE WHERE spare = 1;
 
 -- What became of a round's forecast of a signal, from the points between the lead before this one and this one (ms).
--- error, naive: sums over `points` of the absolute error of the forecast and of seasonal naive; covered: points that
--- the interval held. A round that is scored again replaces itself.
+-- error, naive: sums over `points` of the absolute error of the forecast and of seasonal naive; banded: points that had
+-- an interval, covered: those it held. A round that is scored again replaces itself.
 CREATE TABLE IF NOT EXISTS outcome{local} {on_cluster}
 (
     tenant  LowCardinality(String) CODEC(ZSTD(1)),
@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS outcome{local} {on_cluster}
     points  UInt64                 CODEC(T64, ZSTD(1)),
     error   Float64                CODEC(ZSTD(1)),
     naive   Float64                CODEC(ZSTD(1)),
+    banded  UInt64                 CODEC(T64, ZSTD(1)),
     covered UInt64                 CODEC(T64, ZSTD(1)),
     level   Float64                CODEC(ZSTD(1))
 )
