@@ -71,7 +71,7 @@ ENGLISH = {
     "recurring": "{name} would be at its limit {when}, but rises like this{every} and fell by itself {falls}: "
     "{amount}.",
     "deadline": "{name} {does} on {date} UTC, {when}.",
-    "overdue": "{name} {does} on {date} UTC: that is over.",
+    "overdue": "{name} has ended on {date} UTC.",
     "in": "in {time}",
     "plus_minus": "in {time} (± {half})",
     "between": "between {low} and {high} from now",
@@ -153,17 +153,17 @@ def sentence(p: Prediction, lang: Lang = "en") -> str:
 
 
 def rounded(ms: float, off_by: float, way: Literal["near", "down", "up"] = "near") -> int:
-    """Milliseconds in steps of a fifth of what they may be off by, of a minute at least."""
-    step = grain(off_by)
+    """Milliseconds in steps of a fifth of what they may be off by, of a minute at least, of an hour from a day on."""
+    step = grain(off_by, ms)
     if way == "near":
         return round(ms / step) * step
     return (math.floor if way == "down" else math.ceil)(ms / step) * step
 
 
-def grain(off_by: float) -> int:
-    """The largest of `GRAINS_MIN` in a fifth of it, ms."""
+def grain(off_by: float, ms: float = 0) -> int:
+    """The step that a time is rounded to, ms: two units of it are told, so that days leave no minutes."""
     wanted = off_by / PARTS / MINUTE_MS
-    return max((g for g in GRAINS_MIN if g <= wanted), default=GRAINS_MIN[0]) * MINUTE_MS
+    return max([60 if ms >= DAY_MS else GRAINS_MIN[0], *(g for g in GRAINS_MIN if g <= wanted)]) * MINUTE_MS
 
 
 class _Words:
@@ -215,7 +215,7 @@ class _Words:
         does = does if p.kind in KINDS else {"en": "ends", "ko": "끝납니다"}[self._lang]
         date = clock(at(p.eta_ms))
         if not p.lead_ms:
-            return self._fill("overdue", does=does, date=date)
+            return self._fill("overdue", date=date)
         days = p.lead_ms // DAY_MS
         when = self._counted("days", days)
         if days < 2:
@@ -250,7 +250,7 @@ class _Words:
         return self._say.value(float(f"{x:.{digits}g}"))
 
     def _time(self, ms: float, off_by: float, way: Literal["near", "down", "up"] = "near") -> str:
-        return self._say.duration(max(rounded(ms, off_by, way), grain(off_by) if way != "down" else 0))
+        return self._say.duration(max(rounded(ms, off_by, way), grain(off_by, ms) if way != "down" else 0))
 
     def _period(self, ms: int) -> str:
         """Of hours up to two days: a habit of a day is better known as one of 24 h."""
