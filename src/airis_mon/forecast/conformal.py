@@ -18,10 +18,10 @@ from airis_mon.series.batch import Values
 
 WORTH = 2
 """A window of neighbouring errors counts as so many independent ones; measured on random walks and slow noise."""
-FLOOR = 0.1
-"""A spread from some windows is at least so much of that from all: one still window makes no endless error."""
-ENOUGH = 500
-"""So many errors stand behind a quantile where they can be had: with few windows, those of steps nearby join in."""
+FLOOR = 0.3
+"""A spread from some windows is at least so much of that from all: still windows make no endless error of a jump."""
+ENOUGH = 1000
+"""With so many windows of all series together, each step has its own quantile; with fewer, steps nearby join in."""
 NARROWEST, WIDEST = 0.05, 50.0
 """Factors of an interval's width that following what was covered may reach."""
 OWN = 1 / 3
@@ -68,7 +68,10 @@ def _times(residual: Values, spread: Values, windows: int, level: float) -> Valu
     if level * (behind + 1) > behind:
         return np.full(horizon, t_quantile((1 + level) / 2, windows * min(WORTH, horizon)))
     share = level * (behind + 1) / behind
-    reach = min(horizon, ENOUGH // (2 * clusters))
+    # Neighbours in one window tell much the same: they smooth a quantile, but stand for few windows more.
+    reach = max(0, round(horizon * (ENOUGH / clusters - 1) / 2))
+    if reach >= horizon:
+        return np.full(horizon, np.quantile(score[seen], share))
     near = [score[:, :, max(0, h - reach) : h + reach + 1] for h in range(horizon)]
     return np.array([np.quantile(n[np.isfinite(n)], share) if np.isfinite(n).any() else np.nan for n in near])
 
