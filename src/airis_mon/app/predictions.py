@@ -63,7 +63,7 @@ class Asked:
     """Which predictions are wanted; start, end: ms, those that stood within; kinds: empty = all."""
 
     is_open: bool | None = True
-    kinds: Collection[str] = ()
+    kinds: Collection[str] = frozenset()
     matchers: Sequence[Matcher] = ()
     start: int | None = None
     end: int | None = None
