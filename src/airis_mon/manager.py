@@ -153,6 +153,7 @@ class AIOpsManager:
             structlog.get_logger().warning("records.unavailable", error=str(error))
 
     def _made(self) -> Engine:
+        from airis_mon.app.aheadwiring import add_ahead
         from airis_mon.app.jobwiring import add_jobs
         from airis_mon.app.pastwiring import add_pasts, add_scene
         from airis_mon.app.wiring import engine_of
@@ -163,6 +164,7 @@ class AIOpsManager:
         if self._scene is not None:
             add_scene(engine, self.settings, self._scene)
         add_jobs(engine, self.settings, self.access)
+        add_ahead(engine, self.settings, self.access, __version__)
         return engine
 
     def _surface(self, *, is_mounted: bool) -> Any:

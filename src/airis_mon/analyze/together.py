@@ -7,7 +7,7 @@ training time that they were not fitted on, so the share of false alarms that it
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from airis_mon.errors import InputError
 from airis_mon.series.batch import Times, Values
 from airis_mon.series.zone import Zone
 
-METHODS = ("bank", "pca", "isolation_forest")
+Method = Literal["bank", "pca", "isolation_forest"]
+METHODS: tuple[Method, ...] = ("bank", "pca", "isolation_forest")
 LEAST_TRAINED = 100
 """Rows: below that no line with a hundredth of false alarms can be drawn."""
 HELD_BACK = 1 / 3

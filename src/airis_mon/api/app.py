@@ -27,6 +27,7 @@ from airis_mon.api import (
     promql,
     replays,
     series,
+    together,
     write,
 )
 from airis_mon.api.auth import Authenticate, Identify, demand
@@ -58,6 +59,7 @@ _NOUNS = (
     *explore.ROUTES,
     *forecasts.ROUTES,
     *predictions.ROUTES,
+    *together.ROUTES,
     *replays.ROUTES,
     events.stream_events,
     events.event_socket,

@@ -14,6 +14,7 @@ import structlog
 from airis_mon.config.settings import Settings
 from airis_mon.errors import ConfigError
 from airis_mon.resilience.ratelimit import LocalRateLimiter, Rate, RateLimiter
+from airis_mon.store.cache import Cache
 
 if TYPE_CHECKING:
     from airis_mon.security.keys import ApiKeys, Caller
@@ -99,15 +100,25 @@ class Access:
             await self._redis.close()
         self._keys = self._records = self._redis = None
 
+    def cache(self, name: str) -> Cache | None:
+        """What several servers keep together under a name; None without Redis."""
+        if not self._settings.redis.url:
+            return None
+        shared: Cache = self._connected().cache(name)
+        return shared
+
     def _limiter(self, name: str, rate: Rate) -> RateLimiter:
         if not self._settings.redis.url:
             return LocalRateLimiter(rate)
+        limiter: RateLimiter = self._connected().limiter(name, rate)
+        return limiter
+
+    def _connected(self) -> Any:
         if self._redis is None:
             from airis_mon.store.backends.redis import Redis
 
             self._redis = Redis(self._settings.redis.url, clock=time.monotonic, note=_failed)
-        limiter: RateLimiter = self._redis.limiter(name, rate)
-        return limiter
+        return self._redis
 
     async def _save_usage(self) -> None:
         while True:

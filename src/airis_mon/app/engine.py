@@ -27,6 +27,7 @@ from airis_mon.app.exposition import Exposition
 from airis_mon.app.fleet import Fleet
 from airis_mon.app.ground import KernelCache
 from airis_mon.app.history import Curve, SignalHistory
+from airis_mon.app.insight import Insight
 from airis_mon.app.jobs import JobRunner
 from airis_mon.app.predictions import Predictions
 from airis_mon.app.queries import Queries
@@ -36,6 +37,7 @@ from airis_mon.app.rules import Rules
 from airis_mon.app.sources import Sources
 from airis_mon.app.vitals import Vitals
 from airis_mon.app.warm import warm_detect, warm_ingest, warm_queries
+from airis_mon.app.workers import Worker
 from airis_mon.detect.coverage import Coverage
 from airis_mon.errors import AirisError, Conflict, InputError, NotFound, Refusal, StoreBusy, StoreError
 from airis_mon.events.anomaly import Anomaly
@@ -131,7 +133,9 @@ class Parts:
     is_demo: bool = False  # all that is watched is simulated
     jobs: JobRunner | None = None
     replays: Replays | None = None
+    insight: Insight | None = None
     analytics: Analytics | None = None
+    worker: Worker | None = None  # the process for heavy work
     fleet: Fleet | None = None  # also among `background`, as `predictions`
     predictions: Predictions | None = None
 
@@ -189,8 +193,12 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.parts.rules.stop()
         self.parts.queries.close()
+        if self.parts.analytics:
+            self.parts.analytics.close()
         for part in reversed(self.parts.background):
             await part.stop()
+        if self.parts.worker:
+            await self.parts.worker.close()
         if self.parts.backfill:
             await self.parts.backfill.stop()
         if self._is_open:
@@ -303,6 +311,8 @@ class Engine:
             warm_detect(catalogue, batches)
             self.parts.kernels.complete()
             self.parts.detection.start()  # not before: it would hold its lock while it compiles
+            if self.parts.analytics:
+                self.parts.analytics.warm()
             log.info("kernels.loaded", duration_ms=self.parts.clock() - began)
         except Exception as error:  # boundary: supervision of this thread
             self._failure = f"the kernels cannot be compiled: {error!r}; see the log"

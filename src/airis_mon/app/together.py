@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from msgspec import Struct
 
-from airis_mon.analyze.together import LEAST_TRAINED, Together, together
+from airis_mon.analyze.together import LEAST_TRAINED, Method, Together, together
 from airis_mon.app.analytics import Check, Points
 from airis_mon.errors import InputError
 from airis_mon.events.anomaly import ALARM
@@ -34,7 +33,7 @@ class Ask:
     """How an entity is to be judged: within [start, end] ms, after learning from [learn_from, start)."""
 
     name: str
-    method: str
+    method: Method
     learn_from: int
     start: int
     end: int
@@ -42,14 +41,16 @@ class Ask:
     language: Lang
 
 
-class Blamed(Struct, rename="camel"):
+@dataclass(frozen=True, slots=True)
+class Blamed:
     """A metric and what part of a score it gave, 0..1."""
 
     name: str
     share: float
 
 
-class Episode(Struct, rename="camel"):
+@dataclass(frozen=True, slots=True)
+class Episode:
     """From when to when the score was at the line (ms), where it was highest, and which metrics gave it there."""
 
     start: int
@@ -60,18 +61,12 @@ class Episode(Struct, rename="camel"):
     metrics: list[Blamed]
 
 
-class Curve(Struct, rename="camel"):
-    """The score over time."""
-
-    t: list[int]
-    score: list[float]
-
-
-class Found(Struct, rename="camel"):
-    """The answer. trained, judged: rows of the grid; components: axes that PCA kept; p: of the highest score."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer. trained, judged: rows of the grid; components: axes that PCA kept; p: of the highest score; t: ms."""
 
     entity: str
-    method: str
+    method: Method
     metrics: list[str]
     step_s: float
     trained: int
@@ -84,7 +79,8 @@ class Found(Struct, rename="camel"):
     components: int | None
     blamed: list[Blamed]
     episodes: list[Episode]
-    curve: Curve
+    t: list[int]
+    scores: list[float]
     explanation: str
 
 
@@ -162,7 +158,8 @@ def _told(ask: Ask, names: list[str], t: Times, trained: int, step_ms: int, foun
         components=found.components or None,
         blamed=blamed,
         episodes=_episodes(found, t, names),
-        curve=Curve(t.tolist(), np.round(found.score, 6).tolist()),
+        t=t.tolist(),
+        scores=np.round(found.score, 6).tolist(),
         explanation=told_of(
             ask.name,
             ask.method,

@@ -13,7 +13,7 @@ from airis_mon.app.detection import LAYOUT, Detection, Make
 from airis_mon.app.engine import Engine, Parts
 from airis_mon.app.ground import KernelCache, local_zone, now_ms
 from airis_mon.app.history import SignalHistory
-from airis_mon.app.insight import COMPUTED, Insight
+from airis_mon.app.insight import COMPUTED, Foresight, Insight
 from airis_mon.app.queries import Allowance, Queries
 from airis_mon.app.replays import address_of
 from airis_mon.app.reporter import Reporter
@@ -66,7 +66,11 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
     cursors = Cursors(data_dir / "cursors.json")
     commit, history = _commit(settings, catalogue, store, detection), SignalHistory(detection, store, snapshots)
     limits = Limits(settings.limits.max_future_s, settings.store.retention_days * 86_400)
-    queries = Queries(Insight(history, store, now_ms), catalogue, allowance_of(settings), COMPUTED)
+    ahead = settings.forecasts
+    step_ms = round(ahead.step_s * 1000)
+    foresight = Foresight(step_ms, round(ahead.horizon_s * 1000) + step_ms)
+    insight = Insight(history, store, now_ms, foresight=foresight)
+    queries = Queries(insight, catalogue, allowance_of(settings), COMPUTED)
     return Engine(
         Parts(
             catalogue=catalogue,
@@ -83,6 +87,7 @@ def engine_of(settings: Settings, *, collect: bool = True) -> Engine:
             data_dir=data_dir,
             kernels=KernelCache(),
             queries=queries,
+            insight=insight,
             rules=_rules(settings, queries, RuleWriter(catalogue, commit, limits, now_ms), bus),
             background=_background(settings, catalogue, detection),
         )

@@ -1,0 +1,96 @@
+"""Settings -> what a server answers when it is asked, and what it looks ahead to: questions, forecasts, limits."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from airis_mon.app.access import Access
+from airis_mon.app.analytics import Analytics
+from airis_mon.app.curves import Curves
+from airis_mon.app.engine import Engine
+from airis_mon.app.fleet import Fleet, Plan
+from airis_mon.app.ground import local_zone, now_ms
+from airis_mon.app.insight import COMPUTED
+from airis_mon.app.limits import KNOWN, Limit, own_limit
+from airis_mon.app.predictions import Predictions
+from airis_mon.app.signals import StoredSignals
+from airis_mon.app.workers import Worker
+from airis_mon.config.sections import LimitSource
+from airis_mon.config.settings import Settings
+from airis_mon.series.zone import zone as zone_of
+from airis_mon.store.cache import LocalCache
+
+
+def add_ahead(engine: Engine, settings: Settings, access: Access, version: str) -> None:
+    """Gives an engine that has not started its questions, forecasts and limits."""
+    parts = engine.parts
+    parts.analytics = _analytics(engine, settings, access, version)
+    parts.worker = Worker()
+    if settings.forecasts.enabled:
+        parts.fleet = _fleet(engine, settings, parts.worker)
+    if settings.predict.enabled:
+        parts.predictions = _predictions(engine, settings)
+    parts.background = [*parts.background, *(part for part in (parts.fleet, parts.predictions) if part is not None)]
+
+
+def _analytics(engine: Engine, settings: Settings, access: Access, version: str) -> Analytics:
+    of, parts = settings.analytics, engine.parts
+    curves = parts.insight.curves if parts.insight else Curves(parts.history, now_ms)
+    stored = StoredSignals(parts.store, curves, lambda: parts.detection.watch)
+    return Analytics(
+        stored,
+        now_ms,
+        version=version,
+        concurrency=of.concurrency,
+        timeout_s=of.timeout_s,
+        max_points=of.max_points,
+        cache=LocalCache(of.cache_bytes, time.monotonic) if of.cache_bytes else None,
+        shared=access.cache("analytics") if of.cache_bytes else None,
+        cache_s=of.cache_s,
+        threshold=of.anomaly_threshold,
+        window_s=of.window_s,
+        zone=zone_of(settings.time.zone or local_zone()),
+    )
+
+
+def _fleet(engine: Engine, settings: Settings, worker: Worker) -> Fleet:
+    of, parts = settings.forecasts, engine.parts
+    plan = Plan(
+        interval_ms=round(of.interval_s * 1000),
+        step_ms=round(of.step_s * 1000),
+        horizon_ms=round(of.horizon_s * 1000),
+        history_ms=round(of.history_s * 1000),
+        max_series=of.max_series,
+        level=of.level,
+        match=tuple(of.match),
+        models=tuple(of.models),
+        holidays=tuple(of.holidays),
+        zone=settings.time.zone or local_zone(),
+    )
+    widths = Path(settings.data_dir) / "forecast-widths.json"
+    return Fleet(parts.detection, parts.store, worker, plan, now_ms, widths=widths)
+
+
+def _predictions(engine: Engine, settings: Settings) -> Predictions:
+    of, parts = settings.predict, engine.parts
+    limits = (*(KNOWN if of.known else ()), *(_limit(one, i) for i, one in enumerate(of.limits)))
+    return Predictions(
+        parts.queries.engine,
+        parts.store,
+        parts.catalogue,
+        parts.bus.publish,
+        now_ms,
+        limits=limits,
+        interval_s=of.interval_s,
+        horizon_s=of.horizon_s,
+        history_s=of.history_s,
+        certificate_days=of.certificate_days,
+        max_series=of.max_series,
+        timeout_s=settings.query.timeout_s,
+        computed=COMPUTED,
+    )
+
+
+def _limit(of: LimitSource, i: int) -> Limit:
+    return own_limit(Limit(of.name, of.used, of.limit, of.unit, of.deadline), f"predict.limits[{i}]")
