@@ -12,6 +12,14 @@ from airis_mon.series.batch import Values
 OFFSET = 0.1
 """Part of a series' median that is added before its logarithm where it touches 0: there log has no value."""
 
+CARRIED = 1.5
+"""So many times a season must fit into a history to be believed: two weeks of history, less a backtest, hold a week."""
+
+
+def carried(seasons: tuple[int, ...], length: int) -> tuple[int, ...]:
+    """The seasons that so many points hold often enough."""
+    return tuple(season for season in seasons if CARRIED * season <= length)
+
 
 def begins(value: Values) -> NDArray[np.int64]:
     """(series,) column of each first value; the length where there is none."""

@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from airis_mon.forecast.panel import begins
+from airis_mon.forecast.panel import CARRIED, begins
 from airis_mon.series.batch import Values
-from airis_mon.series.kernel import kernel
+from airis_mon.series.kernel import inlined, kernel
 
 LEVEL, DAY, WEEK, ECHO, TREND, DAMP = range(6)
 ORDER = np.array([LEVEL, TREND, DAY, ECHO, DAMP, WEEK])
@@ -38,8 +38,7 @@ GRID = np.array([[*tried, *[np.nan] * (8 - len(tried))] for tried in TRIED])
 def smoothed(value: Values, seasons: tuple[int, ...], horizon: int) -> Values:
     """(series, horizon) means. value: (series, time), NaN = gap. Of several seasons the first and the last count.
 
-    A series takes the seasons that it carries twice; below `LEAST` points it is NaN. Cost: about 110 passes over each
-    series.
+    A series takes the seasons that it carries; below `LEAST` points it is NaN. Cost: about 110 passes over each series.
     """
     short, long = (seasons[0], seasons[-1]) if len(seasons) > 1 else (*seasons, 1, 1)[:2]
     mean = np.full((len(value), horizon), np.nan)
@@ -53,8 +52,8 @@ def _every(value: Values, begin: NDArray[np.int64], short: int, long: int, grid:
         y = value[s, begin[s] :]
         if len(y) < LEAST:
             continue
-        carries_short = short > 1 and len(y) >= 2 * short
-        carries_long = long > short and len(y) >= 2 * long
+        carries_short = short > 1 and len(y) >= CARRIED * short
+        carries_long = long > short and len(y) >= CARRIED * long
         cost = _fit(y, short if carries_short else 1, 1, grid, mean[s])
         if carries_long:
             other = np.empty(mean.shape[1])
@@ -68,7 +67,7 @@ def _fit(y: Values, short: int, long: int, grid: Values, mean: Values) -> float:
     day, week, level = np.zeros(short), np.zeros(long), 0.0
     level = _start(y, day, week)
     at = np.array([0.1, 0.1 if short > 1 else 0.0, 0.15 if long > 1 else 0.0, 0.6, 0.0, 0.98])
-    least = _run(y, day, week, level, at, mean)
+    least = _run(y, day, week, level, at, mean, np.inf)
     said = np.empty_like(mean)
     for _ in range(ROUNDS):
         moved = False
@@ -80,7 +79,7 @@ def _fit(y: Values, short: int, long: int, grid: Values, mean: Values) -> float:
                 at[p] = tried
                 if tried == best or not _sound(at):
                     continue
-                cost = _run(y, day, week, level, at, said)
+                cost = _run(y, day, week, level, at, said, least * GAIN)
                 if cost < least * GAIN:
                     least, best, moved = cost, tried, True
                     mean[:] = said
@@ -100,41 +99,50 @@ def _sound(at: Values) -> bool:
 
 
 @kernel
-def _run(y: Values, day0: Values, week0: Values, level: float, at: Values, mean: Values) -> float:
-    """One pass. Returns the mean absolute error over whole horizons, leaves the forecast from the end in `mean`.
+def _run(y: Values, day0: Values, week0: Values, level: float, at: Values, mean: Values, limit: float) -> float:
+    """One pass. Returns the sum of the absolute errors over whole horizons, leaves the forecast from the end in `mean`.
 
-    The state before y[t]: level, slope, profiles of the two seasons, and the last error, of which a part comes back.
+    It gives up, without a forecast, as soon as the sum is past the limit. The state before y[t]: level, slope, profiles
+    of the two seasons with the places `i` and `j` in them, and the last error, of which a part comes back.
     """
-    n, horizon = len(y), len(mean)
+    n, horizon, every = len(y), len(mean), len(mean) // 4 + 1
     day, week = day0.copy(), week0.copy()
-    short, long = len(day), len(week)
-    error, slope, total, count = 0.0, 0.0, 0.0, 0
-    first, every = n // 2, horizon // 4 + 1
-    for t in range(n + 1):
-        if t == n or (t >= first and (n - t) % every == 0):
-            echo, trend, step = error, 0.0, slope
-            for h in range(horizon if t == n else min(horizon, n - t)):
-                echo *= at[ECHO]
-                step *= at[DAMP]
-                trend += step
-                expected = level + trend + day[(t + h) % short] + week[(t + h) % long] + echo
-                if t == n:
-                    mean[h] = expected
-                elif np.isfinite(y[t + h]):
-                    total += abs(y[t + h] - expected)
-                    count += 1
-        if t == n:
-            break
+    error, slope, total, i, j = 0.0, 0.0, 0.0, 0, 0
+    for t in range(n):
+        if t >= n // 2 and (n - t) % every == 0:
+            _ahead(day, week, i, j, level, slope, error, at, mean)
+            for h in range(min(horizon, n - t)):
+                if np.isfinite(y[t + h]):
+                    total += abs(y[t + h] - mean[h])
+            if total > limit:
+                return np.inf
         slope *= at[DAMP]
         level += slope
         error *= at[ECHO]
         if np.isfinite(y[t]):
-            error = y[t] - (level + day[t % short] + week[t % long] + error)
+            error = y[t] - (level + day[i] + week[j] + error)
             level += at[LEVEL] * error
             slope += at[TREND] * error
-            day[t % short] += at[DAY] * error
-            week[t % long] += at[WEEK] * error
-    return total / count if count else np.inf
+            day[i] += at[DAY] * error
+            week[j] += at[WEEK] * error
+        i = i + 1 if i + 1 < len(day) else 0
+        j = j + 1 if j + 1 < len(week) else 0
+    _ahead(day, week, i, j, level, slope, error, at, mean)
+    return total
+
+
+@inlined
+def _ahead(
+    day: Values, week: Values, i: int, j: int, level: float, slope: float, echo: float, at: Values, mean: Values
+) -> None:
+    """Leaves in `mean` what is expected from a state on."""
+    for h in range(len(mean)):
+        echo *= at[ECHO]
+        slope *= at[DAMP]
+        level += slope
+        mean[h] = level + day[i] + week[j] + echo
+        i = i + 1 if i + 1 < len(day) else 0
+        j = j + 1 if j + 1 < len(week) else 0
 
 
 @kernel

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from airis_mon.forecast.base import Panel
-from airis_mon.forecast.panel import filled
+from airis_mon.forecast.panel import carried, filled
 from airis_mon.series.batch import Values
 
 
 class LastSeason:
-    """Repeats the longest season that the panel carries twice, whatever it did before; without seasons nothing.
+    """Repeats the longest season that the panel carries, whatever it did before; without seasons nothing.
 
     Alone it is poor where the level moves; beside others it keeps a mixture near to what a week looks like.
 
@@ -29,9 +29,9 @@ class LastSeason:
 
     def predict(self, horizon: int) -> Values:
         """(series, horizon); NaN where a series is shorter than the season."""
-        carried = [season for season in self._panel.seasons if 2 * season <= self._panel.length]
-        if not carried:
+        seasons = carried(self._panel.seasons, self._panel.length)
+        if not seasons:
             return np.full((self._panel.series, horizon), np.nan)
-        season = carried[-1]
+        season = seasons[-1]
         whole = filled(self._panel.value, season)
         return whole[:, -season:][:, np.arange(horizon) % season]

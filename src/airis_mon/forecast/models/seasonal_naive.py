@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airis_mon.forecast.base import Panel
+from airis_mon.forecast.panel import carried
 from airis_mon.series.batch import Values
 
 
 class SeasonalNaive:
     """Repeats the last season; of several seasons, for each series the one that held best in its own past.
 
-    A series that carries no season twice repeats its last value. A gap takes what stood there a season earlier.
+    A series that carries no season repeats its last value. A gap takes what stood there a season earlier.
     Source: the benchmark sNaive of Makridakis, Spiliotis and Assimakopoulos, "The M4 Competition" (2020), there with
     one season for all. Cost: O(series x time x seasons).
 
@@ -45,9 +46,7 @@ def best_season(panel: Panel) -> NDArray[np.int64]:
     A season is compared where the series is seen at both ends; it needs half a season of such points.
     """
     least, season = np.full(panel.series, np.inf), np.ones(panel.series, np.int64)
-    for points in panel.seasons:
-        if 2 * points > panel.length:
-            continue
+    for points in carried(panel.seasons, panel.length):
         apart = np.abs(panel.value[:, points:] - panel.value[:, :-points])
         seen = np.isfinite(apart)
         count = seen.sum(1)
