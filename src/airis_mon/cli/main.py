@@ -12,7 +12,7 @@ from typing import NoReturn
 from airis_mon import __version__
 from airis_mon.errors import AirisError, ConfigError
 
-COMMANDS = ("serve", "demo", "query", "detect", "replay", "simulate", "bench", "keys", "config")
+COMMANDS = ("serve", "demo", "query", "detect", "forecast", "replay", "simulate", "bench", "keys", "config")
 """One module of this folder each, with `add_parser(subparsers)` and `run(args) -> int`."""
 
 
