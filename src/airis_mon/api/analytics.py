@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from airis_mon.analyze.analysis import analyze
 from airis_mon.analyze.base import LEAST, METHODS, MOST
+from airis_mon.api import window
 from airis_mon.api.analysis_example import ANALYSIS
 from airis_mon.api.analysis_out import AnalysisAnswer, AnalysisList, AnalysisOut, analysis_out
 from airis_mon.api.asked import AskedSeries, answered, body_of, language_of, refuse, schema_of, source_of
@@ -89,7 +90,7 @@ async def analyze_values(request: Req, given: TheGiven) -> Response[bytes]:
     return await answered(request, given, "analyze", sources, told, work, is_light=True)
 
 
-ROUTES = (analyze_values,)
+ROUTES = (analyze_values, *window.ROUTES)
 
 
 def _options(asked: _Analyze, threshold: float, lang: Lang) -> _Options:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
@@ -20,7 +21,7 @@ from airis_mon.api.openapi import JSON
 from airis_mon.api.params import LATEST_MS, MILLISECONDS_FROM, read_id, read_time
 from airis_mon.api.promql import while_wanted
 from airis_mon.api.schemas import now_ms, stamp
-from airis_mon.app.analytics import Answered, Source, Work
+from airis_mon.app.analytics import LARGEST, Answered, Source, Work
 from airis_mon.errors import InputError, Refusal
 from airis_mon.series.batch import MAX_REFUSALS, Times, Values
 
@@ -177,7 +178,11 @@ def _values(given: list[float], path: str, least: int, most: int) -> Values:
     if not least <= len(given) <= most:
         wrong = "is empty" if not given else f"has {len(given):,}"
         refuse(path, f"{len(given)} values", f"{wrong}; give {least:,} to {most:,} values")
-    return np.array(given, np.float64)
+    value = np.array(given, np.float64)
+    if len(beyond := np.flatnonzero(np.abs(value) > LARGEST)):
+        at = int(beyond[0])
+        refuse(f"{path}[{at}]", str(given[at]), f"is beyond {LARGEST:g}, whose square is still a number; scale it down")
+    return value
 
 
 def _times(given: list[Moment], count: int, path: str) -> Times:
@@ -247,20 +252,28 @@ def _faulty(body: bytes, kind: Any, message: str) -> InputError:
     if unknown := _UNKNOWN.fullmatch(reason):
         names = _fields(kind) if path == "$" else _fields(AskedSeries)
         return _refused(f"{path}.{unknown[1][:80]}", "", f"is no field here; {_hint(unknown[1], names)}")
-    raw = msgspec.json.decode(body)
+    raw = _any(body)
     parent = path.rpartition("[")[0]
     if path.endswith("]") and isinstance(values := _at(raw, parent), list) and "`float`" in reason:
         refusals = tuple(_bad_numbers(values, parent))
         if refusals:
             return InputError(f"{refusals[0].path}: {refusals[0].reason}", refusals[:MAX_REFUSALS])
-    return _refused(path, msgspec.json.encode(_at(raw, path))[:200].decode(errors="replace"), reason)
+    return _refused(path, json.dumps(_at(raw, path))[:200], reason)
 
 
 def _bad_numbers(values: list[Any], parent: str) -> Iterator[Refusal]:
     for i, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, int | float):
-            shown = msgspec.json.encode(value)[:200].decode(errors="replace")
+            shown = json.dumps(value)[:200]
             yield Refusal(f"{parent}[{i}]", shown, "is no number; leave it out or send a number")
+
+
+def _any(body: bytes) -> Any:
+    """A JSON text as it is, to show parts of it; None when that is too deep or too long a number."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _at(raw: Any, path: str) -> Any:

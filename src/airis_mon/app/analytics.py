@@ -8,13 +8,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
 import xxhash
 
+from airis_mon.analyze.analysis import analyze
+from airis_mon.analyze.chance import confidence
 from airis_mon.app.curves import Check
 from airis_mon.app.queries import Lane
 from airis_mon.app.signals import Found
@@ -24,6 +28,8 @@ from airis_mon.series.zone import Zone
 from airis_mon.store.cache import Cache, LocalCache
 
 HOUR_MS = 3_600_000
+LARGEST = 1e100
+"""Values beyond would overflow where squares and cubes are summed."""
 INLINE_POINTS = 1_000
 """A light question of so few values is answered at once: a thread would cost more than the work."""
 
@@ -67,6 +73,9 @@ class Stored(Protocol):
 
     def load(self, fp: int, signal: str | None, start: int, end: int, most: int, check: Check) -> Found:
         """The signal of a series within [start, end] ms. Raises NotFound, InputError beyond `most` samples."""
+
+    def last_t(self, fp: int) -> int | None:
+        """Time of the latest sample of a series, ms; None when it has had none lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,7 @@ class Analytics:
         self.zone = zone
         self.timeout_s = timeout_s
         self.inline_points = 0
+        self.listeners = 0
         self._stored = stored
         self._clock = clock
         self._version = version
@@ -148,8 +158,13 @@ class Analytics:
         self._lane = Lane("airis-analytics", concurrency)
         self._flights: dict[str, _Flight] = {}
 
-    def warmed(self) -> None:
-        """Light questions may be answered on the event loop from now on: their kernels are compiled."""
+    def warm(self) -> None:
+        """Compiles or loads the kernels of light questions, which are answered on the event loop from then on.
+
+        For the thread that warms all kernels: the first time it takes seconds.
+        """
+        for n in (1, 2, 20, INLINE_POINTS):
+            confidence(analyze(np.sin(np.arange(float(n)))).anomaly, n)
         self.inline_points = INLINE_POINTS
 
     def close(self) -> None:
@@ -157,6 +172,24 @@ class Analytics:
         for flight in self._flights.values():
             flight.deadline.cancelled.set()
         self._lane.close()
+
+    async def points(self, source: Source) -> Points:
+        """The numbers of a source as they are now. Raises NotFound, InputError, QueryTimeout, StoreBusy."""
+        (points,) = await self._points([source], self._deadline())
+        return points
+
+    def last_t(self, fp: int) -> int | None:
+        """Time of the latest sample of a series, ms; None when it has had none lately."""
+        return self._stored.last_t(fp)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Counts one who follows a series among `listeners` for the time of the block."""
+        self.listeners += 1
+        try:
+            yield
+        finally:
+            self.listeners -= 1
 
     async def answer(
         self, question: str, sources: Sequence[Source], options: Mapping[str, Any], work: Work
@@ -257,6 +290,9 @@ class Analytics:
         end = self._clock() if source.end is None else source.end
         start = end - HOUR_MS if source.start is None else source.start
         name, t, value = self._stored.load(source.fp, source.signal, start, end, most, check)
+        if len(value) and np.abs(value).max() > LARGEST:
+            reason = f"{name} has a value beyond {LARGEST:g} in this window, with which nothing can be computed"
+            raise InputError(reason, (Refusal("$.seriesId", name, reason),))
         return Points(source.name or name, t, value, source.step_ms)
 
     # -- what is kept -------------------------------------------------------------------------------------------

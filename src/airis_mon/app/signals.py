@@ -12,6 +12,7 @@ from airis_mon.detect.watch import Watch
 from airis_mon.errors import InputError, NotFound, Refusal
 from airis_mon.events.anomaly import signal_name
 from airis_mon.series.batch import Times, Values
+from airis_mon.series.catalogue import NEVER
 from airis_mon.series.labels import Labels, hex_id
 from airis_mon.store.base import SeriesStore
 
@@ -53,6 +54,12 @@ class StoredSignals:
         if len(t) > most:
             raise _too_many(labels, kind, most)
         return signal_name(labels, kind), t, value
+
+    def last_t(self, fp: int) -> int | None:
+        """Time of the latest sample of a series, ms; None when it has had none for as long as that is remembered."""
+        catalogue = self._watch().catalogue
+        sid = catalogue.find(fp)
+        return None if sid is None or (t := int(catalogue.last_t[sid])) == NEVER else t
 
     def _kinds(self, fp: int) -> list[str]:
         watch = self._watch()
