@@ -11,19 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airis_mon.errors import InputError
-from airis_mon.forecast._exhaustion import (
-    FINE,
-    HOURS,
-    LAST_BIN,
-    NUMBERS,
-    RATES,
-    follow,
-)
+from airis_mon.forecast._exhaustion import BIN, FINE, FULL_AT, HOUR_MS, HOURS, NUMBERS, OCTAVES, follow
 from airis_mon.series.batch import Times, Values
 
 BASES = ("none", "hour", "two_hours", "six_hours", "day", "week")
 """What a rate was taken from: the longest stretch, up to now, whose growth agrees with that of all shorter ones."""
-HOUR_MS = 3_600_000
 LEAST_BIN_MS = 300_000
 
 Flags = NDArray[np.bool_]
@@ -33,10 +25,11 @@ Flags = NDArray[np.bool_]
 class Outlook:
     """What was to be expected at each step of each series, (series, steps); nothing in it knows what came later.
 
-    warns: a warning stands. eta_ms, earliest_ms, latest_ms: from that step until full, the best guess and a 90 %
-    interval; NaN = not within sight, inf = never by that bound. rate: growth of the share per hour, NaN without basis.
-    basis: index into `BASES`. is_recurring: it rose like this at least twice before and fell by itself without being
-    full, and is no higher than then: to be told, not raised; `warns` is False.
+    warns: a warning stands; through gaps of up to an hour it goes on standing. eta_ms, earliest_ms, latest_ms: from
+    that step until full, the best guess and a 90 % interval; NaN = not within sight or no sample, inf = never by that
+    bound. rate: growth of the share per hour, NaN without basis. basis: index into `BASES`. is_recurring: a limit is
+    near, but it rose like this at least twice within a week and fell by itself, without being full, and is no higher
+    than then: to be told, not raised; `warns` is False. After one such rise it is silent.
     """
 
     warns: Flags
@@ -51,9 +44,21 @@ class Outlook:
 class Exhaustion:
     """Watches shares of limits, many series at once; state goes on, so blocks of any size give the same.
 
-    step_ms: between two steps, at most an hour; horizon_ms: how far ahead a limit is warned of.
-    Bounded: about 1.3 KB a series, whatever has been seen. Cost O(1) a series and step.
+    step_ms: between two steps, at most an hour (below five minutes, means of five minutes are kept); horizon_ms: how
+    far ahead a limit is warned of. A warning needs an hour of growth, and that what is left takes at most half as long
+    as what has risen already took, or an hour and a half. What slows down so that it ends below the limit is none.
+    A jump, a fall by a third of the rise and a day without samples begin anew.
+
+    1.2 KB a series, whatever has been seen; some 2 us a series and step where something rises.
     Raises InputError for a step or horizon that cannot be.
+
+    >>> import numpy as np
+    >>> watch = Exhaustion()
+    >>> watch.reserve(1)
+    >>> t = 1_767_600_000_000 + 300_000 * np.arange(73)
+    >>> outlook = watch.update(t, np.linspace(0.3, 0.9, 73)[None])  # 0.1 an hour for six hours
+    >>> bool(outlook.warns[0, -1]), f"{outlook.eta_ms[0, -1] / 3_600_000:.1f} h"
+    (True, '1.1 h')
     """
 
     def __init__(self, *, step_ms: int = 300_000, horizon_ms: int = 86_400_000) -> None:
@@ -66,7 +71,7 @@ class Exhaustion:
         self._size = 0
         self._last_t = np.iinfo(np.int64).min
         self._fine, self._hours = np.empty((0, FINE), np.float32), np.empty((0, HOURS), np.float32)
-        self._habits, self._numbers = np.empty((0, RATES, 3), np.float32), np.empty((0, NUMBERS))
+        self._habits, self._numbers = np.empty((0, OCTAVES, 3), np.float32), np.empty((0, NUMBERS))
 
     @property
     def size(self) -> int:
@@ -117,9 +122,8 @@ class Exhaustion:
         self._clear(np.arange(old, n))
 
     def _clear(self, rows: NDArray[np.intp]) -> None:
-        self._fine[rows], self._hours[rows], self._habits[rows] = np.nan, np.nan, 0
-        self._numbers[rows] = np.nan
-        self._numbers[rows, LAST_BIN] = -1
+        self._fine[rows], self._hours[rows], self._habits[rows], self._numbers[rows] = np.nan, np.nan, 0, np.nan
+        self._numbers[rows[:, None], [BIN, FULL_AT]] = -1, -np.inf
 
 
 def _nothing(shape: tuple[int, int]) -> Outlook:
