@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from airis_mon.app.limits import KNOWN, Limit
@@ -118,6 +119,16 @@ def test_a_growth_that_has_ended_ends_the_warning() -> None:
     (p,) = world.ended
     assert p.why_ended == "slowed"
     assert len(world.told) == 1
+
+
+def test_a_disk_that_stays_nearly_full_is_warned_of_once() -> None:
+    world = World()
+    noise = np.random.default_rng(3).normal(0, 0.2, 2000)
+    world.fill('{host="a"}', lambda h: min(leak(h), 97.6) + noise[round(h * 12)], 70)
+    world.now += 12 * HOUR_MS
+    world.run(56.0)
+    assert len(world.told) == 1
+    assert [p.why_ended for p in world.ended] == ["slowed"]
 
 
 def test_a_disk_that_sends_nothing_any_more_ends_its_warning() -> None:

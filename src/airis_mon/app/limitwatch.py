@@ -22,7 +22,7 @@ RECENT_MS = 3_600_000
 FIRST_ROWS = 16
 FULL = 0.985
 """From here on a limit counts as hit: between two looks it is hit and given up, and nobody sees the last per cent."""
-LEAST_RISE, LEAST_FALL, PART_FALL, ABOVE = 0.05, 0.03, 0.5, 0.03
+LEAST_RISE, LEAST_FALL, PART_FALL, ABOVE = 0.05, 0.03, 1 / 3, 0.03
 """Of falls, as shares of the limit; see `falls`."""
 
 
@@ -30,7 +30,8 @@ LEAST_RISE, LEAST_FALL, PART_FALL, ABOVE = 0.05, 0.03, 0.5, 0.03
 class Standing:
     """A series at its latest sample. t, eta_ms, earliest_ms, latest_ms: ms UTC; rate_per_h in the unit of `used`.
 
-    is_told: a warning stands whose end is within sight, or would if it were not recurring. eta_ms and what follows are
+    is_warned: a warning of the bank stands. is_told: one does whose end is within sight, or would if it were not
+    recurring. eta_ms and what follows are
     those of the latest sample of which that holds, at warned_ms; share_then: how full it was at most in the hour up to
     then, NaN = never.
     """
@@ -40,6 +41,7 @@ class Standing:
     t: int
     used: float
     limit: float
+    is_warned: bool
     is_told: bool
     is_recurring: bool
     warned_ms: int
@@ -75,6 +77,7 @@ class LimitWatch:
         self._warned = np.zeros(0, np.int64)
         self._basis = np.zeros(0, np.int64)
         self._recurring = np.zeros(0, np.bool_)
+        self._stands = np.zeros(0, np.bool_)
         self._figures = np.zeros((0, 7))  # used, limit, share then, eta, earliest, latest, share per h
 
     def __len__(self) -> int:
@@ -124,6 +127,7 @@ class LimitWatch:
             t=int(self._t[row]),
             used=used,
             limit=limit,
+            is_warned=bool(self._stands[row]),
             is_told=bool(self._warned[row] == self._t[row]),
             is_recurring=bool(self._recurring[row]),
             warned_ms=int(self._warned[row]),
@@ -152,7 +156,7 @@ class LimitWatch:
         share[~np.isfinite(share)] = np.nan
         outlook = self._bank.update(t, share)
         rows, last = _last(np.isfinite(share))
-        self._t[rows] = t[last]
+        self._t[rows], self._stands[rows] = t[last], outlook.warns[rows, last]
         self._figures[rows, 0], self._figures[rows, 1] = used[rows, last], limit[rows, last]
         self._foresee(t, share, outlook)
 
@@ -187,6 +191,7 @@ class LimitWatch:
         none = np.full(more, NEVER, np.int64)
         self._t, self._warned = np.append(self._t, none), np.append(self._warned, none)
         self._basis, self._recurring = np.append(self._basis, none * 0), np.append(self._recurring, none > 0)
+        self._stands = np.append(self._stands, none > 0)
         self._figures = np.concatenate([self._figures, np.full((more, self._figures.shape[1]), np.nan)])
 
 
@@ -204,7 +209,7 @@ def _moment(t: float) -> int | None:
 def falls(t: Times, share: Values, height: float) -> list[int]:
     """When a series that rose towards its limit fell by itself, ms.
 
-    t: (n,) ms; share: (n,), NaN = gap. Counted as the bank does: a rise of `LEAST_RISE`, of which more than half is
+    t: (n,) ms; share: (n,), NaN = gap. Counted as the bank does: a rise of `LEAST_RISE`, of which more than a third is
     given back, from about `height` or more, short of being full.
     """
     found, low, peak = [], np.inf, -np.inf

@@ -35,7 +35,7 @@ class Review:
     raised: list[Prediction] = field(default_factory=list)
     standing: dict[Key, Prediction] = field(default_factory=dict)
     ended: list[Prediction] = field(default_factory=list)
-    full: set[Key] = field(default_factory=set)
+    held: dict[Key, Why] = field(default_factory=dict)
 
 
 class Book:
@@ -46,7 +46,7 @@ class Book:
 
     def __init__(self, warn_ms: int, past: Past) -> None:
         self.open: dict[Key, Prediction] = {}
-        self._full: set[Key] = set()  # hit, and not free enough since
+        self._held: dict[Key, Why] = {}  # ended, and not to be raised again before something has changed
         self._warn_ms = warn_ms
         self._past = past
 
@@ -60,12 +60,12 @@ class Book:
             elif p.ended_ms is None and limit is not None:
                 self.open[limit, p.labels] = replace(p, unit=limit.unit)
             elif p.why_ended == "crossed" and limit is not None:
-                self._full.add((limit, p.labels))
+                self._held[limit, p.labels] = "crossed"
         return ended
 
     def review(self, watches: Iterable[LimitWatch | DeadlineWatch], now: int) -> Review:
         """What the latest samples change; watches that failed are left out and keep what they have."""
-        review = Review(full=set(self._full))
+        review = Review(held=dict(self._held))
         for watch in watches:
             if isinstance(watch, DeadlineWatch):
                 self._deadlines(watch, now, review)
@@ -82,7 +82,7 @@ class Book:
         gone = {p.id for p in review.ended}
         kept = {key: p for key, p in self.open.items() if p.id not in gone}
         self.open = kept | review.standing
-        self._full = review.full
+        self._held = review.held
 
     # -- what rises ---------------------------------------------------------------------------------------------
 
@@ -90,17 +90,17 @@ class Book:
         told = [s for row in watch.told().tolist() if (s := watch.standing(row))]
         for s in told:
             key = (watch.limit, s.labels)
-            if now - s.t <= GONE_MS and key not in self.open and s.share < FULL and key not in review.full:
+            if now - s.t <= GONE_MS and key not in self.open and s.share < FULL and key not in review.held:
                 self._open(watch.limit, s, now, review)
         for key, p in self.open.items():
             if key[0] == watch.limit:
                 row = watch.find(p.labels)
                 self._follow(key, p, None if row is None else watch.standing(row), now, review)
-        for key in [key for key in review.full if key[0] == watch.limit]:
+        for key, why in [(key, why) for key, why in review.held.items() if key[0] == watch.limit]:
             row = watch.find(key[1])
             standing = None if row is None else watch.standing(row)
-            if standing is None or standing.share < FULL - FREE or (standing.share < FULL and not standing.is_told):
-                review.full.discard(key)
+            if standing is None or (standing.share < FULL - FREE if why == "crossed" else not standing.is_warned):
+                del review.held[key]
 
     def _open(self, limit: Limit, s: Standing, now: int, review: Review) -> None:
         made = _new(limit, s)
@@ -119,8 +119,7 @@ class Book:
         later = _updated(p, s)
         if why := _why(p, s):
             review.ended.append(_ended(later, s.t, why))
-            if why == "crossed":
-                review.full.add(key)
+            review.held[key] = why
             return
         if p.is_recurring and s.is_told and not s.is_recurring:  # it goes beyond its habit
             later = replace(later, is_recurring=False)
