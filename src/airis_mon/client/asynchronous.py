@@ -8,7 +8,7 @@ from typing import Any, Self
 import httpx2
 import msgspec
 
-from airis_mon.client import calls
+from airis_mon.client import calls, questions
 from airis_mon.client.calls import Call, Json, T, Time
 
 
@@ -153,6 +153,97 @@ class AsyncAIOpsClient:
     async def cancel_replay(self, replay_id: str) -> Json:
         """Ends a replay that waits or runs. Raises Conflict when it has ended."""
         return await self._ask(calls.cancel_replay(replay_id))
+
+    async def analyze(
+        self, metric_name: str | None = None, values: Iterable[float] | None = None, **given: Any
+    ) -> Json:
+        """Statistics, outliers, trend, seasons and changes of values, or of a stored series (`series_id`).
+
+        given: further fields of the question in snake_case: `timestamps`, `step_s`; `series_id`, `signal`, `start`,
+        `end`, `window_s`; `threshold`, `methods`, `language`. Each of these questions raises InputError with
+        `refusals` naming the field, and Transient when the answer took too long or too many wait.
+        """
+        return await self._ask(questions.analyze(metric_name, values, given))
+
+    async def analyze_many(self, series: Iterable[Mapping[str, Any]], **given: Any) -> list[Json]:
+        """As `analyze`, of up to 100 series: each a mapping of `metric_name` and `values`, or `series_id`."""
+        return await self._ask(questions.analyze_many(series, given))
+
+    async def statistics(
+        self, series_id: str, signal: str | None = None, *, window_s: float | None = None, end: Time = None
+    ) -> Json:
+        """Statistics of a stored signal's last `window_s` seconds until `end`."""
+        return await self._ask(questions.statistics(series_id, signal, window_s, end))
+
+    async def decompose(self, values: Iterable[float] | None = None, **given: Any) -> Json:
+        """Trend, seasons and the rest; given: `seasons` (points), or `seasons_s`, `series_id` and so on."""
+        return await self._ask(questions.of_values("decompose", values, given))
+
+    async def change_points(self, values: Iterable[float] | None = None, **given: Any) -> Json:
+        """Where the level changed; given: `penalty`, `seasons`, `series_id` and so on."""
+        return await self._ask(questions.of_values("changepoints", values, given))
+
+    async def correlations(self, target: Mapping[str, Any], **given: Any) -> Json:
+        """What moves with a series, ranked; given: `series`, `match` or `query`, and `max_lag`, `basis`, `step_s`."""
+        return await self._ask(questions.ask("correlations", {"target": target, **given}))
+
+    async def similar(self, values: Iterable[float] | None = None, **given: Any) -> Json:
+        """Where a shape occurred before; given: `shape`, or `shape_index` and `points`, `series_id` and so on."""
+        return await self._ask(questions.of_values("similar", values, given))
+
+    async def compare(self, **given: Any) -> Json:
+        """Which series and label values make one window differ from another one.
+
+        given: `series`, `match` or `query`; `start` and `end`, or `at`; `against` ("before", "day", "week").
+        """
+        return await self._ask(questions.ask("compare", given))
+
+    async def entities(self, match: str, **given: Any) -> Json:
+        """Several metrics of one entity judged together; given: `method`, `start`, `end`, `train_s`, `step_s`."""
+        return await self._ask(questions.ask("entities", {"match": match, **given}))
+
+    async def forecast(self, values: Iterable[float] | None = None, *, horizon: int, **given: Any) -> Json:
+        """The next `horizon` points with an interval; given: `level`, `seasons`, `models`, `series_id` and so on."""
+        return await self._ask(questions.of_values("forecast", values, {"horizon": horizon, **given}))
+
+    async def forecasts(self, match: str | None = None, *, limit: int = 100, offset: int = 0) -> list[Json]:
+        """Signals that are forecast on schedule, and how good their forecasts were."""
+        return await self._ask(questions.forecasts(match, limit, offset))
+
+    async def forecast_of(
+        self,
+        series_id: str,
+        signal: str | None = None,
+        *,
+        start: Time = None,
+        end: Time = None,
+        language: str | None = None,
+    ) -> Json:
+        """The scheduled forecast of one signal: `forecast`, `points`, `accuracy`, `explanation`."""
+        return await self._ask(questions.forecast_of(series_id, signal, start, end, language))
+
+    async def forecast_accuracy(self) -> Json:
+        """How good scheduled forecasts were, beside repeating the last season."""
+        return await self._ask(questions.forecast_accuracy())
+
+    async def predictions(
+        self,
+        *,
+        state: str | None = None,
+        kind: str | Iterable[str] | None = None,
+        match: str | None = None,
+        start: Time = None,
+        end: Time = None,
+        language: str | None = None,
+        limit: int = 100,
+    ) -> list[Json]:
+        """What will run out, the soonest first; state: open (the default), ended or all."""
+        given = {"start": start, "end": end, "lang": language, "limit": limit}
+        return await self._ask(questions.predictions(state, kind, match, given))
+
+    async def prediction(self, prediction_id: str, *, language: str | None = None) -> Json:
+        """One prediction."""
+        return await self._ask(questions.prediction(prediction_id, language))
 
     async def query(self, expr: str, *, time: Time = None, timeout_s: float | None = None) -> Json:
         """The value of a PromQL expression at one moment, by default now, as Prometheus' API has it.
