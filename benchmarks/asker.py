@@ -81,6 +81,7 @@ class Run:
         self.prepared, self.rate = prepared, rate
         self.asked = 0
         self.latency: list[float] = []
+        self.unanswered: list[float] = []  # how long those had waited at the end that were never sent
         self.failed = ""
         self.is_over = False
         self.counts_from = 0.0
@@ -120,10 +121,11 @@ class Run:
             for asker in askers:
                 asker.ask(began)
             await asyncio.sleep(until - began)
-        took = time.perf_counter() - self.counts_from
+        now = time.perf_counter()
         self.is_over = True
+        self.unanswered = [now - due for due in self.waiting if due >= self.counts_from]
         await asyncio.sleep(0.2)  # what is under way may land
-        return took
+        return now - self.counts_from
 
     async def _at_rate(self, began: float, until: float) -> None:
         sent = 0
@@ -154,15 +156,16 @@ def main() -> None:
     began = time.process_time()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         took = runner.run(run.go(args.host, args.port, args.clients, args.seconds))
-    if run.failed or not run.latency:
+    if run.failed or not run.latency + run.unanswered:
         raise SystemExit(f"no good answers: {run.failed}")
-    ms = np.array(run.latency) * 1000
+    ms = np.array(run.latency + run.unanswered) * 1000
     print(
         json.dumps(
             {
-                "requests": len(ms),
+                "requests": len(run.latency),
+                "late": len(run.unanswered),
                 "asked": run.asked,
-                "per_s": len(ms) / took,
+                "per_s": len(run.latency) / took,
                 "p50_ms": float(np.percentile(ms, 50)),
                 "p99_ms": float(np.percentile(ms, 99)),
                 "max_ms": float(ms.max()),
