@@ -41,6 +41,7 @@ class Exposition:
         yield from self._state()
         yield from self._sources()
         yield from self._rules()
+        yield from self._forecasts()
 
     def _passed(self) -> Iterator[Metric]:
         counts = self._engine.counts
@@ -103,6 +104,8 @@ class Exposition:
         sent = CounterMetricFamily("airis_writeback_sent", "Scores that a receiver has taken.")
         dropped = CounterMetricFamily("airis_writeback_dropped", "Scores not sent, by reason.", labels=["reason"])
         for health in [part.health() for part in engine.parts.background]:
+            if "sent" not in health:  # not a writer
+                continue
             sent.add_metric([], health["sent"])
             for reason, n in health["dropped"].items():
                 dropped.add_metric([reason], n)
@@ -133,6 +136,26 @@ class Exposition:
         )
         for name, text, of in latest:
             yield _by_group(GaugeMetricFamily(name, text, labels=["file", "group"]), groups, of)
+
+    def _forecasts(self) -> Iterator[Metric]:
+        if (fleet := self._engine.parts.fleet) is None:
+            return
+        counts, said, last = fleet.counts, "of the newest round.", fleet.last
+        yield CounterMetricFamily("airis_forecast_rounds", "Rounds of forecasts made.", counts.rounds)
+        yield CounterMetricFamily("airis_forecast_failures", "Rounds of forecasts that failed.", counts.failures)
+        yield CounterMetricFamily("airis_forecast_seconds", "Time that rounds of forecasts took.", counts.seconds)
+        if last is not None:
+            yield GaugeMetricFamily("airis_forecast_signals", f"Signals forecast, {said}", last.signals)
+            yield GaugeMetricFamily("airis_forecast_left_out", "Signals beyond max_series.", fleet.left_out)
+            made = last.made_ms / 1000
+            yield GaugeMetricFamily("airis_forecast_last_timestamp_seconds", f"The moment {said}", made)
+        held = fleet.accuracy
+        if held is not None and held.coverage is not None:
+            text = "Share of what happened that the intervals held, over a week."
+            yield GaugeMetricFamily("airis_forecast_coverage_ratio", text, held.coverage)
+        if held is not None and held.scaled is not None:
+            text = "Median over signals of the error in units of that of seasonal naive, over a week."
+            yield GaugeMetricFamily("airis_forecast_scaled_error", text, held.scaled)
 
     def _scores(self) -> Iterator[bytes]:
         yield b"# HELP aiops_anomaly_score Highest score of the last ten minutes, 0..1; 0.8 is the alarm line.\n"

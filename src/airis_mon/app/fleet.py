@@ -17,6 +17,7 @@ import numpy as np
 import structlog
 
 from airis_mon.app.detection import Detection
+from airis_mon.app.fleetaccuracy import Accuracy, of_all
 from airis_mon.app.fleetgrid import NotYet, Past, Watched, portions, watched
 from airis_mon.app.fleetscore import Key, covered_share, joined, leads, outcome
 from airis_mon.app.fleetwidths import Widths
@@ -107,6 +108,7 @@ class _Said:
     failed: str = ""
     standing: dict[Key, Standing] = field(default_factory=dict)
     last: Round | None = None
+    accuracy: Accuracy | None = None
 
 
 class Fleet:
@@ -132,6 +134,7 @@ class Fleet:
         self.plan = plan
         self.counts = Counts()
         self._detection, self._store, self._worker, self._clock, self._pause = detection, store, worker, clock, pause
+        self._asked = Worker()  # of those who ask: nobody is to wait for a round
         self._past = Past(store, lambda: detection.watch)
         self._matches = compile_selectors(plan.match) if plan.match else _any
         self._widths = Widths(plan.level, widths)
@@ -150,6 +153,7 @@ class Fleet:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._worker.close()
+        await self._asked.close()
 
     def health(self) -> dict[str, Any]:
         """`degraded`: what is left out, and why the last round failed; `last`: the round made last."""
@@ -217,6 +221,7 @@ class Fleet:
         points = self._points(found, chosen, now, steps.end)
         await asyncio.to_thread(self._store.write_forecasts, points, self.plan.interval_ms)
         self._stand(found, chosen, now)
+        self._said.accuracy = of_all(await self.outcomes())
         counted = int(scored.points.sum())
         took = time.monotonic() - began
         return self._made(Round(now, len(chosen), len(points.t), counted, read_s, forecast_s, took, found.left_out))
@@ -316,11 +321,35 @@ class Fleet:
 
     # -- what stands --------------------------------------------------------------------------------------------
 
+    @property
+    def last(self) -> Round | None:
+        """The round made last since the start."""
+        return self._said.last
+
+    @property
+    def left_out(self) -> int:
+        """Signals beyond `max_series`."""
+        return self._said.left_out
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """How good the forecasts of a week were, as of the last round."""
+        return self._said.accuracy
+
     def standing(self, matchers: Sequence[Matcher] = ()) -> list[Standing]:
         """The signals of the newest round whose series match, by metric and id."""
         matches = compile_matchers(matchers)
         found = [s for s in self._said.standing.values() if matches(s.labels)]
         return sorted(found, key=lambda s: (metric_of(s.labels), hex_id(s.fp), s.kind))
+
+    async def foretell(
+        self, panel: Panel, horizon: int, level: float, models: Sequence[str], holidays: Sequence[str]
+    ) -> Forecast:
+        """A forecast that somebody asks for, made in a process of its own; nothing of it is stored.
+
+        Raises ConfigError for an unknown model or country.
+        """
+        return await self._asked.run(foretell, panel, horizon, level, tuple(models), tuple(holidays), self.plan.zone)
 
     async def outcomes(self, fps: Sequence[int] | None = None, span_ms: int = ACCURACY_MS) -> Outcomes:
         """What became of the rounds of the last `span_ms`, by signal, model and lead."""

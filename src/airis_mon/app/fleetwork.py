@@ -32,8 +32,10 @@ def foretell(
 
 
 def _maker(panel: Panel, horizon: int, holidays: Sequence[str], zone: str) -> tuple[Make, tuple[str, ...]]:
-    if not holidays or panel.start_ms is None or panel.step_ms is None:
+    if not holidays:
         return own, ()
+    if panel.start_ms is None or panel.step_ms is None:
+        return own, ("holidays: the values have no times",)
     place = zone_of(zone)
     try:  # asked once for all models, so that one that lacks the package can still forecast
         calendar(holidays, place, panel.start_ms, panel.start_ms + (panel.length + horizon) * panel.step_ms)
