@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from airis_mon.errors import AirisError
+from airis_mon.forecast.exhaustion import Outlook
 from airis_mon.series.labels import metric_of
 from airis_mon.simulate.faults import Fault
 from airis_mon.simulate.settings import Settings
@@ -17,35 +18,42 @@ from airis_mon.yardstick.prediction import (
     KINDS,
     LINEAR,
     MIXIN,
+    OURS,
     RESOURCES,
     STATIC,
-    STEP_MS,
     WRITTEN_FOR,
-    Case,
     Gauge,
-    Judged,
-    Limit,
-    Watch,
     check_version,
     chosen_share,
-    false_rate,
-    figures,
     filled,
+    foreseen,
     held,
-    judge,
     judged,
     on_patterns,
-    recall,
-    stretches,
     warnings,
 )
 from airis_mon.yardstick.rulesarm import metrics_read
+from airis_mon.yardstick.warned import (
+    STEP_MS,
+    Case,
+    Judged,
+    Limit,
+    Told,
+    Watch,
+    false_rate,
+    figures,
+    judge,
+    recall,
+    skill,
+    stretches,
+)
 from airis_mon.yardstick.worlds import Spec
 
 HOUR = 3_600_000
 STEPS = 300
 T = np.arange(STEPS, dtype=np.int64) * STEP_MS
 END = STEPS * STEP_MS
+HAS = np.ones((1, STEPS), np.bool_)
 
 
 def gauge(used: np.ndarray, ahead: np.ndarray | None = None) -> Gauge:
@@ -64,7 +72,7 @@ def on(start: int, end: int) -> np.ndarray:
 
 
 def only(warns: np.ndarray, fault: Limit | None = None, begin: int = 0) -> Judged:
-    return judge(gauge(np.zeros(STEPS)), warns, [(fault, [0])] if fault else [], begin, END)
+    return judge("memory_leak", Told(T, warns), HAS, [(fault, [0])] if fault else [], begin, END)
 
 
 def test_lead_is_from_the_start_of_the_warning_to_the_limit() -> None:
@@ -87,7 +95,8 @@ def test_warning_that_begins_with_the_trouble_is_too_late() -> None:
 
 def test_earliest_of_several_series_of_one_fault_counts() -> None:
     warns = np.concatenate([on(14 * HOUR, END), on(12 * HOUR, END), on(0, 0)])
-    found = judge(gauge(np.zeros(3 * STEPS)), warns, [(leak(10 * HOUR, 15 * HOUR), [0, 1, 2])], 0, END)
+    struck = [(leak(10 * HOUR, 15 * HOUR), [0, 1, 2])]
+    found = judge("memory_leak", Told(T, warns), HAS.repeat(3, axis=0), struck, 0, END)
     assert [case.lead_ms for case in found.cases] == [3 * HOUR]
 
 
@@ -113,8 +122,8 @@ def test_history_is_not_judged() -> None:
 def test_who_always_warns_predicts_nothing_and_is_false_all_the_time() -> None:
     always, line = np.ones((2, STEPS), np.bool_), np.concatenate([on(12 * HOUR, 16 * HOUR), on(0, 0)])
     struck = [(leak(10 * HOUR, 15 * HOUR), [0])]
-    both = gauge(np.zeros(2 * STEPS))
-    lost, won = ([judge(both, warns, struck, 2 * HOUR, END)] for warns in (always, line))
+    both = HAS.repeat(2, axis=0)
+    lost, won = ([judge("memory_leak", Told(T, warns), both, struck, 2 * HOUR, END)] for warns in (always, line))
     assert (recall(lost), recall(won)) == (0, 1)
     assert [w.false for w in lost[0].watches] == [1, 1]
     assert [w.false_hours for w in lost[0].watches] == pytest.approx([17 - 2 / 12, 23], abs=1e-9)
@@ -146,8 +155,8 @@ def test_warning_may_linger_after_a_leak_but_not_stay(hours: int, false: int) ->
 
 
 def test_only_time_with_samples_is_watched() -> None:
-    used = np.where(np.arange(STEPS) < 100, 0.5, np.nan)
-    (watch,) = judge(gauge(used), on(0, 0), [], 0, END).watches
+    has = (np.arange(STEPS) < 100)[None]
+    (watch,) = judge("memory_leak", Told(T, on(0, 0)), has, [], 0, END).watches
     assert watch.days == pytest.approx(100 * STEP_MS / 86_400_000)
 
 
@@ -219,6 +228,42 @@ def test_share_with_the_best_recall_is_chosen_among_the_silent_ones() -> None:
     assert chosen_share({0.6: at(HOUR, 5), 0.8: at(HOUR, 2)}) == 0.8
 
 
+def outlook(earliest: float, latest: float) -> Outlook:
+    """The same interval at every step, from there on."""
+    shape = (1, STEPS)
+    flags, some = np.zeros(shape, np.bool_), [np.full(shape, x) for x in (earliest, earliest, latest, 0.1)]
+    return Outlook(flags, *some[:4], np.zeros(shape, np.int8), flags)
+
+
+@pytest.mark.parametrize(("latest", "is_within"), [(2.5 * HOUR, False), (3 * HOUR, True), (np.inf, True)])
+def test_interval_is_that_of_the_moment_at_which_the_warning_began(latest: float, is_within: bool) -> None:
+    stated = Told(T, on(12 * HOUR, END), outlook(2 * HOUR, latest))
+    found = judge("memory_leak", stated, HAS, [(leak(10 * HOUR, 15 * HOUR), [0])], 0, END)
+    assert found.cases == (Case("memory_leak", 3 * HOUR, is_within),)
+    assert figures([found])["intervalCoverage"].value == float(is_within)
+
+
+def test_coverage_is_of_those_who_state_intervals_and_of_warnings_in_time() -> None:
+    assert "intervalCoverage" not in figures([Judged((Case("x", HOUR),))])
+    cases = Case("x", HOUR, True), Case("x", HOUR, False), Case("x", HOUR / 4, False), Case("x", np.nan)
+    assert figures([Judged(cases)])["intervalCoverage"].value == 0.5
+
+
+def test_skill_is_told_of_the_same_limits_and_series() -> None:
+    ours = Judged((Case("x", HOUR), Case("x", HOUR)), (Watch("x", 1, 1.0, 9.0), Watch("x", 0, 0.0, 9.0)))
+    theirs = Judged((Case("x", HOUR), Case("x", np.nan)), (Watch("x", 3, 1.0, 9.0), Watch("x", 1, 0.0, 9.0)))
+    found = skill([ours], [theirs])
+    assert (found["recallLessTheirs"].value, found["falseForOneOfTheirs"].value) == (0.5, 0.25)
+
+
+def test_ours_sees_the_same_series_as_the_others_and_nothing_ahead() -> None:
+    used = 0.4 + 0.6 * np.clip((T / HOUR - 4) / 12, 0, 1)
+    late = np.where(np.arange(STEPS) < 150, used, 0.1)
+    whole, cut = foreseen(gauge(used)), foreseen(gauge(late))
+    assert whole.warns[0, 16 * 12 - 6]
+    np.testing.assert_array_equal(whole.eta_ms[0, :150], cut.eta_ms[0, :150])
+
+
 @pytest.mark.slow
 def test_arms_see_the_limits_of_a_world_coming() -> None:
     spec = Spec("dev", "shop", 7, days=3.0, history_days=1.0, faults_per_day=8)
@@ -234,4 +279,4 @@ def test_arms_see_the_limits_of_a_world_coming() -> None:
 def test_line_through_hours_warns_of_many_patterns_that_are_no_leaks() -> None:
     found = on_patterns((1,), {STATIC: prediction.SHARE})
     assert all(recall(some) > 0.9 for some in found.values())
-    assert false_rate(found[LINEAR]) > false_rate(found[MIXIN]) > false_rate(found[STATIC]) > 0
+    assert false_rate(found[LINEAR]) > false_rate(found[MIXIN]) > false_rate(found[STATIC]) > false_rate(found[OURS])

@@ -23,11 +23,12 @@ OCTAVES, SLOWEST = 12, 2.0**-10
 TOP, TIMES, LAST = 0, 1, 2
 """Of a habit: the highest it rose to, how often, when it last fell."""
 (
-    BIN, COUNT, Y1, Y2, Y, SEEN, LOW, LOW_AT, PEAK, PEAK_AT, FULL_AT, IN_A_ROW, WARNS, NEAR_AT,
-) = range(14)  # fmt: skip
+    BIN, COUNT, Y1, Y2, Y, SEEN, LOW, LOW_AT, PEAK, PEAK_AT, FULL_AT, IN_A_ROW, WARNS, NEAR_AT, STEP,
+) = range(15)  # fmt: skip
 """Of a series: its bin and the samples in it; the last two samples, the last level and when; the rise under way, from
-its trough to its peak; when it was last full; checks in a row that were near; whether a warning stands, near when."""
-NUMBERS = 14
+its trough to its peak; when it was last full; checks in a row that were near; whether a warning stands, near when;
+hours between the last two samples."""
+NUMBERS = 15
 
 LEAST_RISE, LEAST_RISE_H = 0.02, 1.0
 """Less growth than this, or shorter, is no rise: noise and the day move as much."""
@@ -147,7 +148,7 @@ def _follow(t: float, y: float, bin_h: float, fine: Any, hours: Any, habits: Any
         s[LOW_AT] = s[PEAK_AT] = t
     if y <= s[LOW]:
         s[LOW], s[LOW_AT] = y, t
-    s[Y], s[SEEN] = y, t
+    s[Y], s[STEP], s[SEEN] = y, t - s[SEEN] if t - s[SEEN] <= KEEPS_H else 0.0, t
 
 
 @kernel
@@ -315,7 +316,8 @@ def _look(t_ms: int, bin_ms: int, horizon_h: float, fine: Any, hours: Any, habit
         return 0, math.nan, False, math.nan, math.nan, math.nan
     rate, error, basis = _growth(t_ms, bin_ms, rise_h, fine, hours, out)
     half, first, last = _halves(y, left, rise_h, bin_h, fine, hours, s)
-    room, more = max(1 - y, 0.0), last - first - Z * error * half - rate * bin_h
+    now = y + max(rate, 0.0) * s[STEP]  # a median of three samples is one late
+    room, more = max(1 - now, 0.0), last - first - Z * error * half - rate * bin_h
     speeding = more / (half * half) if first > 0 and more > 0 else 0.0
     late = _until(room, rate - Z * error, 0.0)
     if _ends_below(1 - y + LEVELS * (y - s[LOW]), first, last):

@@ -58,7 +58,7 @@ class Exhaustion:
     >>> t = 1_767_600_000_000 + 300_000 * np.arange(73)
     >>> outlook = watch.update(t, np.linspace(0.3, 0.9, 73)[None])  # 0.1 an hour for six hours
     >>> bool(outlook.warns[0, -1]), f"{outlook.eta_ms[0, -1] / 3_600_000:.1f} h"
-    (True, '1.1 h')
+    (True, '1.0 h')
     """
 
     def __init__(self, *, step_ms: int = 300_000, horizon_ms: int = 86_400_000) -> None:
