@@ -14,7 +14,7 @@ from airis_mon.forecast.fleet import own
 from airis_mon.forecast.models.seasonal_naive import SeasonalNaive
 from airis_mon.series.zone import zone
 
-SLOW = {"lightgbm", "mstl", "auto_ets", "theta", "gradient"}
+SLOW = {"lightgbm", "mstl", "auto_ets", "auto_theta"}
 KINDS = [
     pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind for kind in plugins.kinds("forecast.models")
 ]
