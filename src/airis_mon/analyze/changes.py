@@ -104,7 +104,7 @@ def _trimmed(d: Values, most: float) -> float:
         if x <= most:
             total += x * x
             count += 1
-    return np.sqrt(total / (count * 0.9733369246625415))  # the variance of a normal between -3 and 3 sd
+    return float(np.sqrt(total / (count * 0.9733369246625415)))  # the variance of a normal between -3 and 3 sd
 
 
 def _sober(value: Values, noise: float, price: float) -> tuple[float, Places]:
