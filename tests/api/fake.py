@@ -26,6 +26,8 @@ from airis_mon.series.matchers import Matcher, compile_matchers
 from airis_mon.series.steps import Steps
 from airis_mon.store import base
 from airis_mon.store.records import JobState
+from tests.api.foretelling import FakeFleet
+from tests.api.predicting import FakePredictions
 
 T = 1_772_366_400_000
 LABELS = canonical({"__name__": "cpu_usage", "host": "web-1"}.items())
@@ -248,7 +250,7 @@ class FakeReplays:
 
 @dataclass
 class FakeStored:
-    """One stored series, for questions: `n` samples, one every 15 s until T, in waves of an hour."""
+    """One stored series, for questions: from `n` samples before T on one every 15 s, in waves of an hour."""
 
     n: int = 960
     note: Callable[..., None] = lambda *call: None
@@ -262,10 +264,10 @@ class FakeStored:
             raise NotFound(f"there is no series {fp:016x}")
         if signal not in {None, "value"}:
             raise NotFound(f"series {fp:016x} has no signal {signal!r}, but value")
-        t = np.arange(T - (self.n - 1) * 15_000, T + 1, 15_000)
+        first = max(T - (self.n - 1) * 15_000, -(-start // 15_000) * 15_000)
+        t = np.arange(first, end + 1, 15_000)
         value = 40 + 10 * np.sin(t / 3_600_000 * 2 * np.pi) + np.sin(t / 7_000)
-        within = (t >= start) & (t <= end)
-        return series_name(LABELS), t[within], value[within]
+        return series_name(LABELS), t, value
 
     def last_t(self, fp: int) -> int | None:
         return T if fp == FP else None
@@ -284,8 +286,8 @@ class FakeEngine:
     allowed: dict[str, Any] = field(default_factory=dict)
     groups: Sequence[Any] = ()
     asked: dict[str, Any] = field(default_factory=dict)
-    fleet_of: Any = None
-    predictions_of: Any = None
+    fleet_of: Any = field(default_factory=lambda: FakeFleet(FP, LABELS, T))
+    predictions_of: Any = field(default_factory=FakePredictions)
     events: EventBus = field(default_factory=lambda: EventBus(lambda: T))
 
     def health(self) -> Mapping[str, Any]:

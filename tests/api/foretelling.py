@@ -1,0 +1,72 @@
+"""Scheduled forecasts as the routes see them: one signal, a round of four points."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from airis_mon.app.fleet import Plan, Standing
+from airis_mon.app.fleetwork import foretell
+from airis_mon.forecast.base import Forecast, Panel
+from airis_mon.series.labels import Labels
+from airis_mon.series.matchers import Matcher, compile_matchers
+from airis_mon.store.base import Foreseen, Outcomes
+
+
+@dataclass
+class FakeFleet:
+    """As `app.fleet.Fleet` answers; made: when its round was, ms."""
+
+    fp: int
+    labels: Labels
+    made: int
+    plan: Plan = field(default_factory=Plan)
+
+    def standing(self, matchers: Sequence[Matcher] = ()) -> list[Standing]:
+        meets = compile_matchers(matchers)
+        return [Standing(self.fp, "value", self.labels, "ses", self.made, 1.0, 1.25)] if meets(self.labels) else []
+
+    async def outcomes(self, fps: Sequence[int] | None = None, span_ms: int = 0) -> Outcomes:
+        if fps is not None and self.fp not in fps:
+            return Outcomes.empty()
+        one, whole = np.ones(1), np.zeros(1, np.int64)
+        return Outcomes(
+            fp=np.array([self.fp], np.uint64),
+            kind=whole,
+            made=whole + self.made,
+            lead=whole + 3_600_000,
+            model=whole,
+            points=whole + 4,
+            error=one * 4,
+            naive=one * 5,
+            banded=whole + 4,
+            covered=whole + 3,
+            level=one * 0.95,
+            kinds=("value",),
+            models=("ses",),
+            runs=whole + 1,
+        )
+
+    async def points(self, fp: int, start: int, end: int) -> Foreseen:
+        t = self.made + np.arange(1, 5) * self.plan.step_ms
+        mean, whole = np.full(4, 50.0), np.zeros(4, np.int64)
+        return Foreseen(
+            np.full(4, fp, np.uint64),
+            whole,
+            whole + self.made,
+            t,
+            mean,
+            mean - 5,
+            mean + 5,
+            np.full(4, 0.95),
+            whole,
+            ("value",),
+            ("ses",),
+        )
+
+    async def foretell(self, panel: Panel, horizon: int, level: float, models: Any, holidays: Any) -> Forecast:
+        return await asyncio.to_thread(foretell, panel, horizon, level, models, holidays)
