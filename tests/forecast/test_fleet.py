@@ -111,3 +111,92 @@ def test_progress_is_told_and_ends_at_one():
     assert [share for share, _ in said] == sorted(share for share, _ in said)
     assert said[-1][0] == 1.0
     assert {what for _, what in said} == set(FAST)
+
+
+def awkward(series=8, length=24 * 12):
+    """Rows that trouble a forecaster: gaps, a constant, zeros, tiny and huge values, a jump, a late start, bursts."""
+    rng = np.random.default_rng(11)
+    value = 10 + 3 * np.sin(np.arange(length) * np.pi / 12) + rng.normal(0, 0.3, (series, length))
+    value[0, rng.random(length) < 0.4] = np.nan
+    value[1] = 7.0
+    value[2] = 0.0
+    value[3] *= 1e-15
+    value[4] *= 1e15
+    value[5, -3:] = 1e6
+    value[6, :-40] = np.nan
+    value[7] = np.where(rng.random(length) < 0.02, 50.0, 0.0)
+    return value
+
+
+def test_the_baseline_stands_in_even_where_nobody_needed_it_in_the_backtest():
+    class Fails(Fixed):
+        def predict(self, horizon):
+            return np.full((1, horizon), np.nan if self.last else 5.0)
+
+        def fit(self, panel):
+            self.last = panel.length == 60
+
+    noise = np.random.default_rng(4).normal(5, 1, (1, 60))
+    answer = forecast(Panel(noise), 10, models=["fails"], make=lambda kind: Fails(0) if kind == "fails" else own(kind))
+    assert (answer.mean == noise[0, -1]).all()
+    assert answer.model == (BASELINE,)
+
+
+@pytest.fixture(scope="module")
+def awkward_answer():
+    return forecast(Panel(awkward(), (24, 168)), 24)
+
+
+def test_whatever_the_series_the_forecast_is_finite_and_inside_its_interval(awkward_answer):
+    a = awkward_answer
+    assert np.isfinite(a.mean).all()
+    tested = np.isfinite(a.error)
+    assert tested[:6].all()
+    assert (a.lower[tested] <= a.mean[tested]).all()
+    assert (a.mean[tested] <= a.upper[tested]).all()
+
+
+def test_whatever_the_series_nobody_is_worse_than_the_baseline_in_the_backtest(awkward_answer):
+    tested = np.isfinite(awkward_answer.error)
+    assert (awkward_answer.error[tested] <= awkward_answer.baseline_error[tested]).all()
+
+
+def test_constants_and_zeros_stay_what_they_are(awkward_answer):
+    np.testing.assert_allclose(awkward_answer.mean[1], 7, rtol=1e-6)
+    assert (awkward_answer.mean[2] == 0).all()
+
+
+def test_tiny_and_huge_values_are_forecast_as_well_as_others(awkward_answer):
+    for row, unit in ((3, 1e-15), (4, 1e15)):
+        wanted = unit * (10 + 3 * np.sin(np.arange(24) * np.pi / 12))
+        np.testing.assert_allclose(awkward_answer.mean[row], wanted, atol=0.7 * unit)
+
+
+def test_no_forecast_goes_below_0_where_the_history_never_was_and_it_is_said():
+    value = awkward()
+    value[1] = -value[1]
+    answer = forecast(Panel(value, (24,)), 24)
+    assert answer.never_negative.tolist() == [True, False, *[True] * 6]
+    kept = answer.never_negative
+    assert np.nanmin(answer.mean[kept]) >= 0
+    assert np.nanmin(answer.lower[kept]) >= 0
+    assert (answer.mean[1] < 0).all()
+
+
+def test_no_forecast_leaves_the_range_of_the_history_by_more_than_its_width():
+    answer = forecast(Panel(np.arange(60.0)[None]), 20, models=["smooth", "far"], make=maker(far=45.0))
+    assert answer.mean.max() <= 118
+    assert answer.mean.max() > 70
+
+
+def test_the_same_panel_gives_the_same_forecast(awkward_answer):
+    again = forecast(Panel(awkward(), (24, 168)), 24)
+    np.testing.assert_array_equal(again.mean, awkward_answer.mean)
+    assert again.model == awkward_answer.model
+
+
+def test_nothing_is_forecast_of_no_series():
+    answer = forecast(Panel(np.empty((0, 50)), (24,)), 5)
+    assert answer.mean.shape == (0, 5)
+    assert answer.model == ()
+    assert forecast(Panel(np.empty((2, 0))), 5).model == (NOBODY, NOBODY)

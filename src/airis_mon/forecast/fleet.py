@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airis_mon.errors import ConfigError, InputError, MissingExtra
-from airis_mon.forecast.backtest import backtest, origins, say, stand_in
+from airis_mon.forecast.backtest import backtest, origins, say
 from airis_mon.forecast.base import BASELINE, Forecast, Forecaster, Panel
 from airis_mon.forecast.conformal import bands
 from airis_mon.forecast.panel import span
@@ -19,8 +19,8 @@ from airis_mon.series.batch import Values
 Bools = NDArray[np.bool_]
 FAST: tuple[str, ...] = (BASELINE, "last_season", "smooth", "smooth_log", "ridge", "ridge_log")
 """Kinds for thousands of series, without any extra."""
-FULL: tuple[str, ...] = FAST
-"""Kinds when accuracy is worth minutes; those whose library is missing are left out by name."""
+FULL: tuple[str, ...] = (*FAST, "lightgbm")
+"""With what an extra adds; a kind whose library is missing is left out by name."""
 
 
 def own(kind: str) -> Forecaster:
@@ -64,13 +64,8 @@ def forecast(
     step = _steps(len(team) * (len(origins(panel.length, horizon, windows)) + 1), tell)
     test = backtest(panel, horizon, team, windows, step)
     weight = choose(test)
-    final = np.empty((len(team), panel.series, horizon))
-    for m, (kind, model) in enumerate(team):
-        final[m] = say(model, panel, horizon) if weight[m].any() else np.nan
-        final[m] = stand_in(final[m], final[0])
-        step(kind)
-    mean, past = mix(weight, final), mix(weight, test.mean)
-    error, baseline_error = test.error(past), test.error(test.mean[0])
+    error, baseline_error = test.error(mix(weight, test.mean)), test.error(test.mean[0])
+    mean = _mixture(panel, horizon, team, weight, step)
     mean, lower, upper, floored = _plausible(panel, mean, *bands(test.actual - unseen(test), mean, level))
     who = names(test.models, weight, mean, error)
     return Forecast(mean, lower, upper, who, error, baseline_error, level, test.windows, left_out, floored)
@@ -87,6 +82,21 @@ def _gather(
         except MissingExtra as missing:
             left_out.append(f"{kind}: {missing}")
     return team, tuple(left_out)
+
+
+def _mixture(
+    panel: Panel, horizon: int, team: list[tuple[str, Forecaster]], weight: Values, step: Callable[[str], None]
+) -> Values:
+    """(series, horizon) what the models say by their weights; that of a silent one goes over to the baseline."""
+    said = np.full((len(team), panel.series, horizon), np.nan)
+    for m, (kind, model) in enumerate(team):
+        if m == 0 or weight[m].any():
+            said[m] = say(model, panel, horizon)
+        silent = np.isnan(said[m, :, 0])
+        weight[0, silent] += weight[m, silent] * (m > 0)
+        weight[m, silent] *= m == 0
+        step(kind)
+    return mix(weight, said)
 
 
 def _steps(total: int, tell: Callable[[float, str], None]) -> Callable[[str], None]:
