@@ -131,6 +131,15 @@ def test_a_disk_that_stays_nearly_full_is_warned_of_once() -> None:
     assert [p.why_ended for p in world.ended] == ["slowed"]
 
 
+@pytest.mark.parametrize(("low", "count"), [(97.0, 1), (91.0, 1), (40.0, 2)])
+def test_a_limit_that_was_hit_is_warned_of_again_after_enough_has_become_free(low: float, count: int) -> None:
+    world = World()
+    world.fill('{host="a"}', lambda h: leak(h) if h < 29 else min(100.0, low + 4 * (h - 29)), 60)
+    world.now += 12 * HOUR_MS
+    world.run(40.0)
+    assert len(world.told) == count
+
+
 def test_a_disk_that_sends_nothing_any_more_ends_its_warning() -> None:
     world = World()
     world.fill('{host="a"}', lambda h: leak(h) if h < 25 else None, 40)

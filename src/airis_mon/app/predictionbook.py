@@ -19,7 +19,8 @@ REST_MS = 1_800_000
 GONE_MS = 3_600_000
 """A series without a sample for so long is gone."""
 FREE = 0.05
-"""A limit that was hit can only be hit again after so much of it has become free."""
+"""A limit that was hit can be hit again after so much of it has become free: while it is full it moves by some per
+cent."""
 RENEWED_MS = 3_600_000
 """A deadline counts as moved when it lies this far beyond the days of warning: clocks and rounding move it a little."""
 
@@ -98,8 +99,7 @@ class Book:
                 self._follow(key, p, None if row is None else watch.standing(row), now, review)
         for key, why in [(key, why) for key, why in review.held.items() if key[0] == watch.limit]:
             row = watch.find(key[1])
-            standing = None if row is None else watch.standing(row)
-            if standing is None or (standing.share < FULL - FREE if why == "crossed" else not standing.is_warned):
+            if _may_rise_again(None if row is None else watch.standing(row), why):
                 del review.held[key]
 
     def _open(self, limit: Limit, s: Standing, now: int, review: Review) -> None:
@@ -150,6 +150,11 @@ class Book:
             review.ended.append(_ended(later, now, "renewed"))
         else:
             review.standing[key] = later
+
+
+def _may_rise_again(s: Standing | None, why: Why) -> bool:
+    """Whether enough has changed since a prediction ended for another one: the bank sees a fall only by and by."""
+    return s is None or (not s.is_warned and (why != "crossed" or s.share < FULL - FREE))
 
 
 def _why(p: Prediction, s: Standing) -> Why:
