@@ -123,7 +123,13 @@ _EXAMPLE = {
     "metadata": {"cached": False},
     "timestamp": _NOW,
 }
-_BODY = Body(JSON, schema_of(_Together), lambda _: {"match": '{host="web-1"}', "method": "pca"})
+
+
+def _example(now: int) -> dict[str, Any]:
+    return {"match": '{host="web-1"}', "method": "pca", "start": now - 3_600_000, "end": now, "trainS": 7200}
+
+
+_BODY = Body(JSON, schema_of(_Together), _example)
 
 
 @post(

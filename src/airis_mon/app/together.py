@@ -96,7 +96,7 @@ def judged(points: Sequence[Points], ask: Ask, zone: Zone | None, check: Check) 
     step_ms = ask.step_ms or _step(samples, ask.end - ask.learn_from)
     t, value = _grid(samples, ask, step_ms)
     check()
-    trained = int(np.searchsorted(t, ask.start))
+    trained = int(np.searchsorted(t, ask.start, side="right"))  # a step that ends at the start lies before it
     _demand(value, trained, ask, step_ms)
     found = together(value, trained, ask.method, t=t, zone=zone)
     return _told(ask, list(seen), t[trained:], trained, step_ms, found)
