@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
-from airis_mon.analyze.trend import EXACT, PAIRS, kendall, median, trend
+from airis_mon.analyze.trend import EXACT, PAIRS, kendall, trend
 from airis_mon.series.batch import Values
 
 RNG = np.random.default_rng(7)
@@ -83,8 +81,3 @@ def test_clean_noise_trends_as_often_as_p_says() -> None:
     noise = np.random.default_rng(3).standard_normal((2_000, 50))
     share = np.mean([trend(x).trend != "stable" for x in noise])
     assert 0.035 < share < 0.065
-
-
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60))
-def test_median_is_that_of_numpy(numbers: list[float]) -> None:
-    assert median(np.array(numbers)) == np.median(numbers)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from airis_mon.analyze.base import Trend
+from airis_mon.analyze.statistics import median
 from airis_mon.series.batch import Values
 from airis_mon.series.kernel import exact_kernel, kernel
 
@@ -42,14 +43,6 @@ def trend(value: Values, ordered: Values | None = None, seed: int = 0) -> Trend:
         p=p,
         confidence=None if p is None else 1 - p,
     )
-
-
-def median(numbers: Values) -> float:
-    """The median of some numbers, which it leaves in another order. O(n): nothing is sorted."""
-    half = len(numbers) // 2
-    numbers.partition(half)
-    high = float(numbers[half])
-    return high if len(numbers) % 2 else (float(numbers[:half].max()) + high) / 2
 
 
 def kendall(value: Values, ordered: Values) -> tuple[int, float | None, float | None]:

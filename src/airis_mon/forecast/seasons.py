@@ -49,6 +49,11 @@ def seasons(value: Values, most: int = MOST) -> tuple[Season, ...]:
     the autocorrelation has its peak there; that takes three repetitions. Or, with two, if that of the differences
     stands out of white noise. Then it is taken off and the rest searched. Strength is Wang, Smith, Hyndman's (2006,
     doi:10.1007/s10618-005-0039-x) with the rest's degrees of freedom, so that noise has about 0.
+
+    Windows with any season, of 1,000 each with 50, 100, 300, 1,000 values that have none: Gaussian .1, .1, 0, 0 %;
+    random walk .5, .8, 1.5, 1 %; walk and three times its noise 0, .2, 1.4, 2.2 %; autoregressive by .8 .3, 2, .6,
+    .1 %; line, parabola, exponential, steps, outliers under .6 %. Found, of 100: a sine of 24 points with noise of a
+    third of its amplitude in 72, 100, 200 values 81, 98, 100 times exactly; with noise of its amplitude 13, 33, 96.
     """
     n, rest = len(value), _clipped(_level(value))
     least = _WORTH * float(rest @ rest)
@@ -195,26 +200,29 @@ def _phases(x: Values, period: int) -> Values:
 def _peak(power: Values, alike: Values, n: int, line: float) -> int:
     """The shortest period of a strong peak of both, 0 = none. power: (n // 2 + 1,), |transform|^2.
 
-    What a peak stands out of is told without it and its neighbours: a strong season would hide behind itself.
+    What a peak stands out of is told without it and its next two overtones: a strong season would hide behind itself.
     """
     bins = n // 2
-    total = near = 0.0
+    # Sums of all before, of the power and of its part in the autocorrelation at lag 1.
+    powers, nears = np.zeros(bins + 2), np.zeros(bins + 2)
     for k in range(1, bins + 1):
-        total += power[k]
-        near += power[k] * math.cos(2 * math.pi * k / n)
+        powers[k + 1] = powers[k] + power[k]
+        nears[k + 1] = nears[k] + power[k] * math.cos(2 * math.pi * k / n)
     over, lag = np.zeros(bins + 1), np.zeros(bins + 1, np.int64)
     most = 0.0
     for k in range(3, bins + 1):
-        left, left_near = total, near
-        for j in range(k - 1, min(k + 2, bins + 1)):
-            left -= power[j]
-            left_near -= power[j] * math.cos(2 * math.pi * j / n)
+        left, near, others = powers[bins + 1], nears[bins + 1], bins
+        for m in range(1, 4):
+            first, after = min(m * k - 1, bins + 1), min(m * k + 2, bins + 1)
+            left -= powers[after] - powers[first]
+            near -= nears[after] - nears[first]
+            others -= after - first
         if left <= 0:
-            left = 1e-12 * total
-        phi = min(max(left_near / left, -0.6), 0.99)
+            left = 1e-12 * powers[bins + 1]
+        phi = min(max(near / left, -0.6), 0.99)
         red = (1 - phi * phi) / (1 + phi * phi - 2 * phi * math.cos(2 * math.pi * k / n))
         # Nyquist's is the square of one normal, not the mean of two: its tail reaches twice as far.
-        stands = power[k] * (bins - 3) / left / red / (2 if 2 * k == n else 1)
+        stands = power[k] * others / left / red / (2 if 2 * k == n else 1)
         # Where few repetitions are seen, a walk's few waves stand out most often.
         high = line * (1 + 1 / k)
         if stands > high:
@@ -266,7 +274,7 @@ def _fitted(x: Values, period: int, furthest: int, known: int) -> int:
     n = len(x)
     reach = min(12, math.ceil(period * period / (2 * n)) + 1)
     best, least = _best(x, period - reach, period + reach, 1)
-    for m in range(2, min(furthest, n // (2 * period)) + 1):
+    for m in range(2, min(furthest, n // (3 * period)) + 1):
         whole, left = _best(x, m * period - m + 1, min(n // 2, m * period + m - 1), 1)
         if left < 0.8 * least:
             best, least = whole, left
