@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,6 +23,7 @@ from tests.api.fake import FP, V1, FakeEngine, FakeStored, T, client_of
 ANALYZE = f"{V1}/analytics/analyze"
 STATISTICS = f"{V1}/analytics/statistics"
 ID = f"{FP:016x}"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "analytics.md"
 SAMPLES = [
     ([45.2, 67.8, 23.1, 89.5, 12.3, 78.9, 34.2, 156.7], 156.7),
     ([45, 67, 89, 95, 156], 156),
@@ -41,6 +44,16 @@ async def test_the_documented_samples_report_their_anomaly(client, values, anoma
     assert found["isAnomaly"] is True
     assert [p["value"] for p in found["points"]] == [anomaly]
     assert found["score"] > found["threshold"] == 2.5
+
+
+async def test_the_questions_of_the_document_are_answered_as_it_says(client):
+    asked_there = re.findall(r"-d '(.*?)'", DOCUMENT.read_text())
+    assert [json.loads(body)["values"] for body in asked_there] == [values for values, _ in SAMPLES]
+    for body, (_, anomaly) in zip(asked_there, SAMPLES, strict=True):
+        answer = await client.post(ANALYZE, content=body, headers={"Content-Type": "application/json"})
+        (point,) = answer.json()["result"]["data"]["anomaly"]["points"]
+        assert point["value"] == anomaly
+        assert 3 < point["score"] < 4
 
 
 async def test_the_answer_has_every_field_of_the_contract_in_its_type(client):
