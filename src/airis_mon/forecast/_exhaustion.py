@@ -34,7 +34,7 @@ LEAST_RISE, LEAST_RISE_H = 0.02, 1.0
 """Less growth than this, or shorter, is no rise: noise and the day move as much."""
 HIGH = 0.95
 """With so much used any steady growth that fills it within the horizon is told: there is little left to wait with."""
-PART, SOONEST_H = 0.5, 1.5
+PART, SOONEST_H = 0.5, 1.25
 """It warns when what is left takes at most half as long as what it has risen already took: that long it has been seen
 to go on. In any case when it takes less than SOONEST_H, so that half an hour remains after the checks."""
 CHECKS = 3

@@ -46,7 +46,7 @@ class Exhaustion:
 
     step_ms: between two steps, at most an hour (below five minutes, means of five minutes are kept); horizon_ms: how
     far ahead a limit is warned of. A warning needs an hour of growth, and that what is left takes at most half as long
-    as what has risen already took, or an hour and a half. What slows down so that it ends below the limit is none.
+    as what has risen already took, or an hour and a quarter. What slows down so that it ends below the limit is none.
     A jump, a fall by a third of the rise and a day without samples begin anew.
 
     1.2 KB a series, whatever has been seen; some 2 us a series and step where something rises.
