@@ -177,17 +177,14 @@ def test_a_warning_whose_limit_is_watched_no_more_is_ended_at_the_start(leaking:
 
 def test_what_falls_by_itself_each_time_is_told_but_not_raised() -> None:
     world = World()
-    # Six hours up from 20 to 80 and back, five times: then the same once more.
-    world.fill('{host="a"}', lambda h: 20 + 10 * (h % 6.0) if h < 34 else 20 + 10 * ((h - 34) % 6), 40)
-    world.now += 24 * HOUR_MS
-    world.run(12.0)
-    known = [p for p in world.kept.rows.values() if p.is_recurring]
-    assert known, "the bank is expected to hold back from the third time on"
-    assert all(p.falls >= 2 for p in known)
-    assert known[-1].every_ms == pytest.approx(6 * HOUR_MS, rel=0.1)
-    first = min(p.started_ms for p in known)
-    assert [t for t in world.told if t["recurring"]] == []
-    assert not [p for p in world.kept.rows.values() if not p.is_recurring and p.started_ms >= first]
+    world.fill('{host="a"}', lambda h: 20 + 6 * (h % 12.0), 60)  # twelve hours up to 92, and back
+    world.now += 25 * HOUR_MS
+    world.run(30.0)
+    assert world.told == []
+    assert len(world.ended) == 2
+    for p, falls in zip(sorted(world.ended, key=lambda p: p.started_ms), (2, 3), strict=True):
+        assert (p.is_recurring, p.why_ended, p.falls) == (True, "fell", falls)
+        assert p.every_ms == pytest.approx(12 * HOUR_MS, rel=0.05)
 
 
 def certificates(world: World, *days: float, name: str = "shop") -> None:
@@ -231,10 +228,7 @@ def test_an_expired_certificate_is_not_foreseen() -> None:
 
 def test_a_limit_that_does_not_exist_is_not_asked_for_and_says_why() -> None:
     world = World(*KNOWN)
-    asked: list[str] = []
-    engine = world.memory.engine
-    ask = engine.query
-    engine.query = lambda text, *args, **more: (asked.append(text), ask(text, *args, **more))[1]  # type: ignore[method-assign]
+    asked = asked_of(world)
     world.predictions.look()
     assert asked == []
     whys = {w.why for w in world.predictions.watched()}
@@ -250,6 +244,51 @@ def test_a_limit_that_appears_later_is_learned_from_its_whole_past(leaking: Worl
     leaking.memory.put('ram_used{host="m"}', *values, start=T0, step=STEP_MS)
     leaking.memory.put("ram_total", *[100.0] * len(values), start=T0, step=STEP_MS)
     assert [p.name for p in leaking.predictions.look()] == ["memory of m"]
+
+
+def asked_of(world: World) -> list[tuple[str, Steps]]:
+    """Notes what is asked from now on."""
+    asked: list[tuple[str, Steps]] = []
+    ask = world.memory.engine.query
+
+    def query(text: str, steps: Steps, *args: Any, **more: Any) -> Any:
+        asked.append((text, steps))
+        return ask(text, steps, *args, **more)
+
+    world.memory.engine.query = query  # type: ignore[method-assign]
+    return asked
+
+
+def test_each_step_is_asked_for_once_in_pieces_of_a_day_at_most() -> None:
+    world = World(DISK, history_s=3 * 86_400)
+    world.fill('{host="a"}', lambda _: 50.0, 1)
+    asked = asked_of(world)
+    world.run(0.5, every=0.25)
+    steps = [steps for text, steps in asked if text == DISK.used]
+    assert max(one.count for one in steps) == 288
+    t = np.concatenate([one.t for one in steps])
+    assert np.diff(t).tolist() == [STEP_MS] * (3 * 288 + 3)
+    assert t[-1] == world.now
+
+
+def test_after_a_long_pause_no_more_is_asked_for_than_a_first_look_would() -> None:
+    world = World(DISK, history_s=86_400)
+    world.fill('{host="a"}', lambda _: 50.0, 1)
+    world.run(0.5)
+    world.now += 30 * DAY_MS
+    asked = asked_of(world)
+    world.predictions.look()
+    assert min(steps.start for _, steps in asked) == world.now - DAY_MS
+
+
+def test_a_clock_that_is_set_back_asks_for_nothing_until_it_has_caught_up() -> None:
+    world = World(DISK)
+    world.fill('{host="a"}', lambda _: 50.0, 1)
+    world.run(0.5)
+    asked = asked_of(world)
+    world.now -= HOUR_MS // 4
+    world.predictions.look()
+    assert asked == []
 
 
 def test_a_limit_that_cannot_be_asked_for_leaves_the_others_working_and_is_named() -> None:
@@ -308,8 +347,10 @@ def test_a_series_that_ended_gives_its_row_to_another() -> None:
     assert [p.name for p in world.open] == ["disk of b"]
 
 
-def test_more_of_the_past_is_learned_from_when_it_has_come() -> None:
-    world = World(DISK)
+@pytest.mark.parametrize("is_told", [True, False])
+def test_more_of_the_past_is_learned_from_when_it_has_come(is_told: bool) -> None:
+    whole = [False]
+    world = World(DISK, is_past_whole=lambda: whole[0])
     world.fill('{host="a"}', leak, 40)
     kept = {labels: dict(samples) for labels, samples in world.memory.rows.items()}
     for samples in world.memory.rows.values():
@@ -318,7 +359,11 @@ def test_more_of_the_past_is_learned_from_when_it_has_come() -> None:
     world.now += 25 * HOUR_MS
     assert world.predictions.look() == []
     world.memory.rows = kept
-    world.predictions.relearn()
+    assert world.predictions.look() == []
+    if is_told:
+        world.predictions.relearn()
+    else:
+        whole[0] = True
     assert [p.name for p in world.predictions.look()] == ["disk of a"]
 
 

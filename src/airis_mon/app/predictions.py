@@ -76,7 +76,8 @@ class Predictions:
     Every interval_s, s, each limit is asked for what came since the last look, at first for history_s of the past; a
     bank each turns the shares into warnings. tell(name, payload) hears of each warning once, after it was stored.
     horizon_s: how far ahead a limit is warned of, certificate_days: a deadline. max_series: of each limit. A limit is
-    asked for once the catalogue or `computed` has metrics of it. clock: now in ms; sleep waits so many seconds of it.
+    asked for once the catalogue or `computed` has metrics of it. is_past_whole: whether all of the past that is fetched
+    from elsewhere has come; when it has, the banks learn anew. clock: now in ms; sleep waits so many seconds of it.
     """
 
     name = "predictions"
@@ -97,6 +98,7 @@ class Predictions:
         max_series: int = 10_000,
         timeout_s: float = 120.0,
         computed: Collection[str] = (),
+        is_past_whole: Callable[[], bool] = lambda: True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store, self._catalogue, self._tell, self._clock = store, catalogue, tell, clock
@@ -109,6 +111,7 @@ class Predictions:
         self._failures: dict[Limit | None, str] = {}  # None: of the look as a whole
         self._known = set(computed)
         self._is_restored = False
+        self._is_past_whole, self._was_whole = is_past_whole, True
         self._is_anew = False
         self._task: asyncio.Task[None] | None = None
         self.looked_ms: int | None = None
@@ -222,8 +225,8 @@ class Predictions:
 
         Limits that cannot be asked for are told by `health` and keep their warnings.
         """
-        now = self._clock()
-        if self._is_anew:
+        now, was_whole, self._was_whole = self._clock(), self._was_whole, self._is_past_whole()
+        if self._is_anew or (self._was_whole and not was_whole):
             self._watches, self._is_anew = {}, False
         if not self._is_restored:
             self._restore(now)
