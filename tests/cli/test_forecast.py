@@ -248,6 +248,15 @@ def test_outputs_may_not_be_the_file_itself(long_file):
         run(long_file, "--horizon", 5, "--out", long_file)
 
 
+@pytest.mark.parametrize("option", ["--out", "--png"])
+def test_a_folder_that_is_not_there_is_told_before_the_work(long_file, tmp_path, option):
+    places = {"--out": tmp_path / "o.csv", "--png": tmp_path / "p.png"}
+    places[option] = tmp_path / "none" / places[option].name
+    words = [w for pair in places.items() for w in pair]
+    with pytest.raises(ConfigError, match="none does not exist; make it"):
+        run(long_file, "--horizon", 5, *words)
+
+
 def test_a_holiday_is_forecast_as_one(tmp_path, capsys):
     hours = 24 * 7 * 6
     start = START - 9 * 3600 + 4 * 7 * 86_400  # midnight in Seoul

@@ -93,7 +93,6 @@ def run(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace) -> tuple[str, ...]:
     """Checks what needs no file; answers the countries whose holidays are meant."""
     from airis_mon.errors import ConfigError
-    from airis_mon.forecast.calendar import country_of
 
     if args.horizon < 1:
         raise ConfigError(f"--horizon {args.horizon} is no number of steps ahead; give 1 or more")
@@ -108,6 +107,20 @@ def _options(args: argparse.Namespace) -> tuple[str, ...]:
     outs = [p for p in (args.out, args.png) if p is not None]
     if len({p.resolve() for p in (args.file, *outs)}) <= len(outs):
         raise ConfigError("FILE, --out and --png must be different files")
+    for place in (p.parent for p in outs):
+        if not place.is_dir():
+            raise ConfigError(f"the folder {place} does not exist; make it, or write elsewhere")
+    if args.png is not None:
+        from airis_mon.cli.forecast_picture import demand_matplotlib
+
+        demand_matplotlib()
+    return _countries(args)
+
+
+def _countries(args: argparse.Namespace) -> tuple[str, ...]:
+    from airis_mon.errors import ConfigError
+    from airis_mon.forecast.calendar import country_of
+
     if args.holidays is None:
         return ()
     if args.zone is None:

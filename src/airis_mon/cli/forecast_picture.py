@@ -33,15 +33,22 @@ UNITS = {"bytes": "B", "seconds": "s", "celsius": "°C", "volts": "V", "joules":
 Moments = NDArray[np.datetime64]
 
 
+def demand_matplotlib() -> None:
+    """Raises MissingExtra without it: to be known before the work."""
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("matplotlib", "picture")
+
+
 def draw(
     path: Path, grid: Gridded, made: Forecast, check: Check | None, series: int, zone: str, *, rates: bool = False
 ) -> None:
     """Writes a PNG. Raises MissingExtra without matplotlib, AirisError when the file cannot be written."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", "picture") from None
+    demand_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=SIZE_IN, dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_axes(PLACE)
