@@ -264,11 +264,23 @@ def test_each_step_is_asked_for_once_in_pieces_of_a_day_at_most() -> None:
     world.fill('{host="a"}', lambda _: 50.0, 1)
     asked = asked_of(world)
     world.run(0.5, every=0.25)
-    steps = [steps for text, steps in asked if text == DISK.used]
+    first, *steps = [steps for text, steps in asked if text == DISK.used]
+    assert first.count == 1  # how many series there are
     assert max(one.count for one in steps) == 288
     t = np.concatenate([one.t for one in steps])
     assert np.diff(t).tolist() == [STEP_MS] * (3 * 288 + 3)
     assert t[-1] == world.now
+
+
+def test_many_series_are_asked_for_in_smaller_pieces() -> None:
+    world = World(DISK, history_s=86_400)
+    world.memory.put("disk_size_bytes", 9.0)
+    for i in range(2_500):
+        world.memory.put(f'disk_used_bytes{{host="{i}"}}', 5.0)
+    asked = asked_of(world)
+    world.predictions.look()
+    assert [steps.count for text, steps in asked if text == DISK.used] == [1, 200, 89]
+    assert world.predictions.health()["watched"] == 2_500
 
 
 def test_after_a_long_pause_no_more_is_asked_for_than_a_first_look_would() -> None:

@@ -57,9 +57,11 @@ class Asker:
     def _pieces(self, watch: LimitWatch, now: int) -> Iterator[Steps]:
         end = now // STEP_MS * STEP_MS
         start = end - self._history_ms // STEP_MS * STEP_MS
+        # Before the first look nobody knows how many series there are: those of now are asked for.
+        series = len(self._vector(watch.limit.used, Steps.at(end))) if watch.since is None else 0
         start = start if watch.since is None else max(start, watch.since + STEP_MS)
         while start <= end:
-            most = min(max(CELLS // max(len(watch), 1), LEAST_STEPS), MOST_STEPS)
+            most = min(max(CELLS // max(len(watch), series, 1), LEAST_STEPS), MOST_STEPS)
             steps = Steps.between(start, min(end, start + (most - 1) * STEP_MS), STEP_MS)
             yield steps
             start = steps.end + STEP_MS
