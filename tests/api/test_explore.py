@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import jsonschema_rs
 import numpy as np
 import pytest
 
-from airis_mon.series.labels import canonical
+from airis_mon.app.analytics import Analytics
+from airis_mon.series.labels import canonical, fingerprint
 from tests.api.fake import FP, V1, MemorySource, T
 
 A = f"{V1}/analytics"
@@ -99,6 +101,22 @@ async def test_an_expression_gives_the_series_of_the_target_s_time(client, engin
     first = found["correlations"][0]
     assert (first["metric"], first["labels"], first["lag"]) == ('cpu{pod="lead"}', {"pod": "lead"}, 3)
     assert first["lagS"] == 180.0
+
+
+class OneStored:
+    """A stored series of any id: an hour of samples."""
+
+    def load(self, fp, signal, start, end, most, check):
+        return "cpu", T - 15_000 * np.arange(240)[::-1], np.arange(240) % 5.0
+
+
+async def test_an_expression_does_not_give_the_target_itself(client, engine):
+    labels = canonical({"__name__": "cpu_usage", "host": "web-2"}.items())
+    engine.source.known[labels] = [(T - 15_000 * i, float(i % 7)) for i in range(240)]
+    engine.analytics = Analytics(OneStored(), lambda: T)
+    target = {"seriesId": f"{fingerprint(labels):016x}", "start": T - 3_600_000, "end": T}
+    found = await result(client, "correlations", target=target, query="cpu_usage", stepS=15)
+    assert found["compared"] == 1
 
 
 async def test_a_selector_gives_stored_series_but_not_the_target_itself(client):
@@ -250,3 +268,14 @@ async def test_a_body_that_is_no_json_is_refused(client, path):
     assert answer.status_code == 400
     answer = await client.post(f"{A}/{path}", content=b"a=1", headers={"Content-Type": "text/plain"})
     assert answer.status_code == 415
+
+
+async def test_the_documented_questions_are_answered_in_the_documented_form(client):
+    spec = (await client.get("/openapi.json")).json()
+    for path in PATHS:
+        operation = spec["paths"][f"{A}/{path}"]["post"]
+        asked = operation["requestBody"]["content"]["application/json"]["example"]
+        answer = operation["responses"]["200"]["content"]["application/json"]
+        schema = {**answer["schema"], "components": spec["components"]}
+        for told in (answer["example"], await post(client, path, asked)):
+            jsonschema_rs.validate(schema, told)

@@ -37,7 +37,7 @@ from airis_mon.app.difference import Difference, Span, compared
 from airis_mon.app.explore import Apart, Levels, changed, decomposed
 from airis_mon.app.explored import Changed, Compared, Correlated, Decomposed, Similar
 from airis_mon.app.relate import Relation, Shape, correlated, similar
-from airis_mon.series.labels import Labels
+from airis_mon.series.labels import METRIC, Labels, fingerprint
 
 ERRORS = (404, 422, 499)
 
@@ -130,9 +130,9 @@ async def find_correlations(request: Req, given: TheGiven) -> Response[bytes]:
     asked = await body_of(request, given, Correlate)
     target = source_of(asked.target, "$.target")
     others, labels = await _others(given, asked, target)
-    if target.fp is not None:
-        kept = [i for i, other in enumerate(others) if other.fp != target.fp]
-        others, labels = [others[i] for i in kept], [labels[i] for i in kept] if labels else labels
+    if target.fp is not None and labels:
+        kept = [i for i, one in enumerate(labels) if others[i].fp != target.fp and not _is(one, target.fp)]
+        others, labels = [others[i] for i in kept], [labels[i] for i in kept]
     ask = Relation(
         seasons=seasons_of(asked.seasons, asked.seasons_s),
         basis=asked.basis,
@@ -230,6 +230,11 @@ async def _others(given: TheGiven, asked: Correlate, target: Source) -> tuple[li
     if asked.query is UNSET:  # one of the three is given
         return [], []
     return await queried(given, asked.query, [window], step_of(asked.step_s, window, STEPS))
+
+
+def _is(labels: Labels, fp: int) -> bool:
+    """Whether labels are those of a stored series; an expression's may have lost the metric's name."""
+    return any(name == METRIC for name, _ in labels) and fingerprint(labels) == fp
 
 
 def _shape(asked: FindSimilar, lang: Lang) -> Shape:

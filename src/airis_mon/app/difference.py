@@ -47,6 +47,7 @@ def compared(points: Sequence[Points], ask: Difference, check: Check) -> Compare
     names = [p.name for p in points[::2]]
     changes = compare(
         [(before.value, after.value) for before, after in zip(points[::2], points[1::2], strict=True)],
+        apart=_apart(ask),
         control=ask.control,
         check=check,
     )
@@ -76,6 +77,13 @@ def compared(points: Sequence[Points], ask: Difference, check: Check) -> Compare
         why=_why(changes, blamed, ask),
         explanation=_told(names, changes, is_found, whole, blamed, ask),
     )
+
+
+def _apart(ask: Difference) -> float:
+    """How far the windows lie from each other, in lengths of the one after."""
+    if ask.before.end is None or ask.after.start is None or ask.after.end is None:
+        return 0.0
+    return max(0.0, (ask.after.start - ask.before.end) / max(ask.after.end - ask.after.start, 1))
 
 
 def _rank(change: Change) -> tuple[float, float]:
