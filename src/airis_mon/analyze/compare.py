@@ -1,7 +1,7 @@
 """This window against another one: how far each series moved, and whether by more than chance.
 
 Yuen's test (The two-sample trimmed t for unequal population variances, 1974): means without the outer fifths, so that
-outliers do not bend it. Points that follow each other are not independent, so it counts as many as their autocorrelation
+outliers do not bend it. Points that follow each other are not independent: it counts as many as their autocorrelation
 leaves (Bartlett 1946). What wanders has next to none of these: there the change is held against the steps within both
 windows. Where most values are equal, Mann and Whitney's test on ranks (1947) stands in.
 """
