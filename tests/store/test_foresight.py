@@ -42,6 +42,10 @@ WARNING = Prediction(
     is_recurring=False,
     used_query="node_used",
     limit_query="1",
+    unit="bytes",
+    why_ended="reset",
+    falls=3,
+    every_ms=DAY,
 )
 
 

@@ -12,11 +12,10 @@ from airis_mon.app.engine import Engine
 from airis_mon.app.fleet import Fleet, Plan
 from airis_mon.app.ground import local_zone, now_ms
 from airis_mon.app.insight import COMPUTED
-from airis_mon.app.limits import KNOWN, Limit, own_limit
+from airis_mon.app.limits import Limit, all_limits
 from airis_mon.app.predictions import Predictions
 from airis_mon.app.signals import StoredSignals
 from airis_mon.app.workers import Worker
-from airis_mon.config.sections import LimitSource
 from airis_mon.config.settings import Settings
 from airis_mon.series.zone import zone as zone_of
 from airis_mon.store.cache import LocalCache
@@ -74,14 +73,14 @@ def _fleet(engine: Engine, settings: Settings, worker: Worker) -> Fleet:
 
 def _predictions(engine: Engine, settings: Settings) -> Predictions:
     of, parts = settings.predict, engine.parts
-    limits = (*(KNOWN if of.known else ()), *(_limit(one, i) for i, one in enumerate(of.limits)))
+    own = [Limit(x.name, x.used, x.limit, x.unit, x.deadline) for x in of.limits]
     return Predictions(
         parts.queries.engine,
         parts.store,
         parts.catalogue,
         parts.bus.publish,
         now_ms,
-        limits=limits,
+        limits=all_limits(own, is_known=of.known),
         interval_s=of.interval_s,
         horizon_s=of.horizon_s,
         history_s=of.history_s,
@@ -89,8 +88,5 @@ def _predictions(engine: Engine, settings: Settings) -> Predictions:
         max_series=of.max_series,
         timeout_s=settings.query.timeout_s,
         computed=COMPUTED,
+        is_past_whole=lambda: parts.backfill is None or parts.backfill.stage == "done",
     )
-
-
-def _limit(of: LimitSource, i: int) -> Limit:
-    return own_limit(Limit(of.name, of.used, of.limit, of.unit, of.deadline), f"predict.limits[{i}]")

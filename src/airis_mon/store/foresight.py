@@ -27,7 +27,9 @@ _BAND = ("mean", "lower", "upper", "level")
 OUTCOME = ("tenant", "made", "fp", "signal", "lead", "model", "points", "error", "naive", "banded", "covered", "level")
 PREDICTION = ("tenant", "id", "updated", "started", "ended", "kind", "name", "labels", "facts")
 _NUMBERS = ("used", "limit", "eta_ms", "earliest_ms", "latest_ms", "rate_per_h")
-_FACTS = (*_NUMBERS, "basis", "is_recurring", "used_query", "limit_query")
+_FACTS = (
+    *_NUMBERS, "basis", "is_recurring", "used_query", "limit_query", "unit", "why_ended", "falls", "every_ms",
+)  # fmt: skip
 
 _PARTS = {
     "round": """tenant = {tenant:String} AND made BETWEEN
