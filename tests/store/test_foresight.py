@@ -43,7 +43,7 @@ WARNING = Prediction(
     used_query="node_used",
     limit_query="1",
     unit="bytes",
-    why_ended="reset",
+    why_ended="fell",
     falls=3,
     every_ms=DAY,
 )
