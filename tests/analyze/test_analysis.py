@@ -3,6 +3,7 @@ import pytest
 
 from airis_mon.analyze.analysis import LAGS, analyze, warm
 from airis_mon.analyze.base import METHODS, MOST
+from airis_mon.analyze.statistics import _described
 from airis_mon.errors import InputError, TooLarge
 from airis_mon.forecast.seasons import autocorrelation
 
@@ -97,6 +98,16 @@ def test_one_value_too_many_is_too_large() -> None:
     assert analyze(np.arange(float(MOST))).statistics.count == MOST
     with pytest.raises(TooLarge, match="10,001 numbers, the limit is 10,000"):
         analyze(np.arange(MOST + 1.0))
+
+
+def test_values_that_cannot_be_written_compile_nothing_anew() -> None:
+    warm()
+    known = len(_described.signatures)
+    value = np.frombuffer(np.arange(50.0).tobytes())
+    assert not value.flags.writeable
+    assert analyze(value).statistics.count == 50
+    assert analyze(np.arange(100.0)[::2]).statistics.count == 50
+    assert len(_described.signatures) == known
 
 
 def test_warming_asks_for_nothing_and_changes_nothing() -> None:

@@ -55,6 +55,8 @@ def analyze(value: Values, *, threshold: float = 2.5, methods: Sequence[str] = M
 def checked(value: Values, name: str = "values") -> Values:
     """The values as float64 without gaps in memory. Raises InputError that names the first bad one, and TooLarge."""
     value = np.ascontiguousarray(value, np.float64)
+    if not value.flags.writeable:  # numba would compile every kernel anew for it, which takes ten seconds
+        value = value.copy()
     if value.ndim != 1 or len(value) < LEAST:
         raise InputError(f"{name} holds no number; send {LEAST} to {MOST:,}")
     if len(value) > MOST:

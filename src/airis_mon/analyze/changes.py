@@ -189,20 +189,24 @@ def _cut(value: Values, noise: float, price: float, bound: float, limit: float, 
     """
     room = 64
     pieces, spare = np.empty((room, 5)), np.empty((room, 5))
-    if value.min() == value.max():
-        last[:] = 0
+    low = high = value[0]
+    for x in value:
+        low, high = min(low, x), max(high, x)
+    if low == high:
+        for t in range(len(last)):
+            last[t] = 0
         return 0.0
-    centre = (value.min() + value.max()) / 2
-    high = (value.max() - centre) / noise
-    pieces[0] = (-high, 0.0, 0.0, 0.0, 0.0)
-    count = 1
+    centre = (low + high) / 2
+    high = (high - centre) / noise
+    count = _put(pieces, 0, -high, 0.0, 0.0, 0.0, 0.0)
     best = 0.0
     last[0] = 0
     for t in range(len(value)):
         if 3 * count + 8 > room:
             room *= 4
             grown = np.empty((room, 5))
-            grown[:count] = pieces[:count]
+            for i in range(count):
+                _put(grown, i, pieces[i, 0], pieces[i, 1], pieces[i, 2], pieces[i, 3], pieces[i, 4])
             pieces, spare = grown, np.empty((room, 5))
         count = _added(pieces, count, high, (value[t] - centre) / noise, bound, spare)
         best, start = _cheapest(spare, count, high)

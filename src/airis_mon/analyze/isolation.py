@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from airis_mon.errors import InputError, ModelError
 from airis_mon.series.batch import Values
-from airis_mon.series.kernel import kernel
+from airis_mon.series.kernel import inlined, kernel
 
 TREES, SAMPLE = 100, 256
 """The paper's own: more of either changes little."""
@@ -128,14 +128,16 @@ def _drawn(ordered: Values, trees: int, sample: int, seed: np.uint64) -> Values:
     state = np.array([seed], np.uint64)
     rows, steps = np.arange(n), np.zeros(n + 1)
     stack = np.empty((2 * deepest + 2, 5), np.int64)  # first, after in the sample; low, high in all values; depth
+    is_taken, taken = np.zeros(n, np.bool_), np.empty(sample)
     for _ in range(trees):
         _draw(rows, sample, state)
-        taken = ordered[np.sort(rows[:sample])]
-        stack[0] = (0, sample, 0, n, 0)
+        _gathered(ordered, rows, is_taken, taken)
+        _push(stack, 0, 0, sample, 0, n, 0)
         left = 1
         while left:
             left -= 1
-            first, after, low, high, depth = stack[left]
+            first, after, low, high = stack[left, 0], stack[left, 1], stack[left, 2], stack[left, 3]
+            depth = stack[left, 4]
             if depth == deepest or taken[first] == taken[after - 1]:
                 path = depth + usual_path(after - first)
                 steps[low] += path
@@ -143,10 +145,33 @@ def _drawn(ordered: Values, trees: int, sample: int, seed: np.uint64) -> Values:
                 continue
             cut = _between(taken[first], taken[after - 1], state)
             half, place = _above(taken, first, after, cut), _above(ordered, low, high, cut)
-            stack[left] = (first, half, low, place, depth + 1)
-            stack[left + 1] = (half, after, place, high, depth + 1)
+            _push(stack, left, first, half, low, place, depth + 1)
+            _push(stack, left + 1, half, after, place, high, depth + 1)
             left += 2
-    return np.cumsum(steps[:n]) / trees
+    total = 0.0
+    for i in range(n):
+        total += steps[i]
+        steps[i] = total / trees
+    return steps[:n]
+
+
+@inlined
+def _push(stack: Places, at: int, first: int, after: int, low: int, high: int, depth: int) -> None:
+    # one by one: a row written at once takes numba seconds to compile
+    stack[at, 0], stack[at, 1], stack[at, 2], stack[at, 3], stack[at, 4] = first, after, low, high, depth
+
+
+@kernel
+def _gathered(ordered: Values, rows: Places, is_taken: NDArray[np.bool_], taken: Values) -> None:
+    """Writes the values of the first rows, ascending: they are marked and met in order, which needs no sort."""
+    for i in range(len(taken)):
+        is_taken[rows[i]] = True
+    k = 0
+    for i in range(len(ordered)):
+        if is_taken[i]:
+            taken[k] = ordered[i]
+            is_taken[i] = False
+            k += 1
 
 
 @kernel

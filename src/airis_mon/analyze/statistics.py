@@ -50,7 +50,7 @@ def median(numbers: Values) -> float:
 def _described(value: Values, ordered: Values, shares: Values) -> Values:
     """Mean, sample sd, g1, median, MAD, then the percentiles."""
     found = np.empty(5 + len(shares))
-    found[:3] = moments(value)
+    found[0], found[1], found[2] = moments(value)
     found[3] = middle(ordered)
     found[4] = spread(ordered, found[3])
     for i in range(len(shares)):
@@ -98,7 +98,9 @@ def middle(ordered: Values) -> float:
 def spread(ordered: Values, centre: float) -> float:
     """The median distance to `centre`: two walks from it outwards, O(n) and nothing to sort."""
     n = len(ordered)
-    right = np.searchsorted(ordered, centre)
+    right = 0
+    while right < n and ordered[right] < centre:
+        right += 1
     left = right - 1
     before = last = 0.0
     for _ in range(n // 2 + 1):
