@@ -5,7 +5,7 @@ import pytest
 
 from airis_mon.errors import ConfigError, InputError, MissingExtra
 from airis_mon.forecast.base import BASELINE, NOBODY, UNTESTED, Panel
-from airis_mon.forecast.fleet import FAST, FULL, forecast, own
+from airis_mon.forecast.fleet import FAST, FULL, SLOW, forecast, own
 
 
 class Fixed:
@@ -32,7 +32,7 @@ def days(series=3, count=8, season=24, seed=1):
     return Panel(shape + rng.normal(0, 0.3, (series, season * count)), (season,), 3_600_000, 0)
 
 
-@pytest.mark.parametrize("kind", FULL)
+@pytest.mark.parametrize("kind", (*FULL, *SLOW))
 def test_every_kind_of_ours_is_found_by_its_name(kind):
     assert hasattr(own(kind), "predict")
 
@@ -92,6 +92,17 @@ def test_a_model_whose_library_is_missing_is_left_out_by_name():
     assert answer.left_out == (
         "lightgbm: lightgbm is not installed; install it with: pip install 'airis-mon[forecast]'",
     )
+
+
+def test_a_set_stands_for_its_kinds():
+    heard = []
+
+    def make(kind):
+        heard.append(kind)
+        return Fixed(0.0)
+
+    forecast(days(), 24, models=["last_season", "fast"], make=make)
+    assert heard == [BASELINE, "last_season", *FAST[2:]]
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones():

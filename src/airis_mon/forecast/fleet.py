@@ -21,6 +21,10 @@ FAST: tuple[str, ...] = (BASELINE, "last_season", "smooth", "smooth_log", "ridge
 """Kinds for thousands of series, without any extra."""
 FULL: tuple[str, ...] = (*FAST, "lightgbm")
 """With what an extra adds; a kind whose library is missing is left out by name."""
+SETS = {"fast": FAST, "full": FULL}
+"""Names that stand for several kinds."""
+SLOW: tuple[str, ...] = ("auto_ets", "auto_theta", "mstl")
+"""Kinds of an extra that take 0.1 to 0.4 s a series and fit; only taken when named."""
 
 
 def own(kind: str) -> Forecaster:
@@ -30,7 +34,7 @@ def own(kind: str) -> Forecaster:
     except ModuleNotFoundError as error:
         if error.name != f"airis_mon.forecast.models.{kind}":
             raise
-        raise ConfigError(f"there is no forecaster {kind!r}; take one of {', '.join(FULL)}") from error
+        raise ConfigError(f"there is no forecaster {kind!r}; take one of {', '.join((*SETS, *FULL, *SLOW))}") from error
     model: Forecaster = getattr(module, "".join(word.title() for word in kind.split("_")))()
     return model
 
@@ -51,8 +55,9 @@ def forecast(
 ) -> Forecast:
     """The next `horizon` points of every series.
 
-    models: kinds, () = `FAST`; the baseline is always among them. windows: of the backtest at each series' end; fewer
-    when the panel is short. make: a kind as an object; a MissingExtra leaves the kind out, and the answer says so.
+    models: kinds or names of `SETS`, () = `FAST`; the baseline is always among them. windows: of the backtest at each
+    series' end; fewer when the panel is short. make: a kind as an object; a MissingExtra leaves the kind out, and the
+    answer says so.
     tell: hears the share done, 0 to 1, and what was done; an error it raises ends the forecast.
     Raises InputError for a horizon or level that means nothing, ConfigError for an unknown kind.
     """
@@ -76,7 +81,8 @@ def _gather(
 ) -> tuple[list[tuple[str, Forecaster]], tuple[str, ...]]:
     """The models, the baseline first, and those left out with the reason."""
     team, left_out = [], []
-    for kind in dict.fromkeys((BASELINE, *kinds)):
+    named = (member for kind in kinds for member in SETS.get(kind, (kind,)))
+    for kind in dict.fromkeys((BASELINE, *named)):
         try:
             team.append((kind, make(kind)))
         except MissingExtra as missing:
