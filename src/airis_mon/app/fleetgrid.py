@@ -14,7 +14,7 @@ import numpy as np
 
 from airis_mon.detect.watch import Watch
 from airis_mon.errors import AirisError
-from airis_mon.series.batch import Times, Values
+from airis_mon.series.batch import Values
 from airis_mon.series.catalogue import Catalogue
 from airis_mon.series.labels import Labels
 from airis_mon.series.steps import Steps
@@ -25,7 +25,9 @@ FRESH_MS = 600_000
 """So much of the present is read from samples: rollups are built up to eight minutes later."""
 AT_ONCE = 300
 """Series that one question to the store reads: a second of work of the store at most, and 15 MB."""
-GAUGE = "value"
+GAUGE, RATE = "value", "rate"
+AS_IF_MS = 60_000
+"""Steps are shown to the watch as if they were a minute: what lies more than five apart has a gap between."""
 
 
 class NotYet(AirisError):
@@ -132,14 +134,12 @@ class Past:
         rows = np.searchsorted(fp, np.array(signal.inputs, np.uint64))
         of = last[rows]
         row, column = np.nonzero(np.isfinite(of))
-        try:
-            t, value = self._watch().derive(signal.slot, fp[rows][row], steps.t[column], of[row, column])
-        except KeyError:  # given up at this moment
-            return np.full(steps.count, np.nan)
         found = np.full(steps.count, np.nan)
-        found[_columns(t, steps)] = value
+        try:
+            pretended = steps.start + AS_IF_MS * column
+            t, value = self._watch().derive(signal.slot, fp[rows][row], pretended, of[row, column])
+        except KeyError:  # given up at this moment
+            return found
+        per_step = AS_IF_MS / steps.step if signal.kind == RATE else 1.0
+        found[(t - steps.start) // AS_IF_MS] = value * per_step
         return found
-
-
-def _columns(t: Times, steps: Steps) -> Times:
-    return np.asarray((t - steps.start) // steps.step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import structlog
@@ -57,9 +58,9 @@ class Widths:
         if self._path is None or not self._path.exists():
             return {}
         try:
-            with np.load(self._path, allow_pickle=False) as kept:
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 rows = zip(kept["fp"].tolist(), kept["kind"].tolist(), kept["width"].tolist(), strict=True)
                 return {(fp, kind): width for fp, kind, width in rows}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             log.warning("forecasts.widths_lost", error=str(error))
             return {}
