@@ -33,9 +33,14 @@ def test_every_forecaster_passes_the_examination(kind, check):
         pytest.skip(str(missing))
 
 
-def test_the_baseline_is_examined_and_goes_with_unit_and_zero():
-    assert BASELINE in plugins.kinds("forecast.models")
-    forecaster.goes_with_unit_and_zero(SeasonalNaive)
+@pytest.mark.parametrize("kind", [BASELINE, "last_season", "smooth", "smooth_log", "ridge", "ridge_log"])
+def test_what_thousands_of_series_are_forecast_with_goes_with_the_unit(kind):
+    forecaster.goes_with_unit(examined(kind))
+
+
+@pytest.mark.parametrize("kind", [BASELINE, "last_season", "smooth"])
+def test_what_promises_so_goes_with_the_zero_too(kind):
+    forecaster.goes_with_unit_and_zero(examined(kind))
 
 
 @pytest.mark.parametrize("check", forecaster.CHECKS, ids=lambda c: c.__name__)
