@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from airis_mon.forecast.panel import begins, carried, filled
@@ -39,21 +40,17 @@ GAPS = 0.2
 """Windows with a larger share of gaps are not learned from."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Shape:
-    """Points looked back at, points of the season that a forecast starts from, points ahead."""
+    """Points looked back at, points of the season that a forecast starts from, points ahead.
+
+    inputs: of the points looked back at, those that count.
+    """
 
     back: int
     season: int
     ahead: int
-
-    @property
-    def inputs(self) -> NDArray[np.int64]:
-        """Of the points looked back at, those that count."""
-        whole = self.back - np.arange(1, min(RECENT, self.back) + 1)
-        season = self.back - np.arange(1, self.season + 1, -(-self.season // RECENT))
-        ago = np.arange(0, min(self.ahead, self.back), -(-self.ahead // AGO))
-        return np.unique(np.concatenate([whole, season, ago]))
+    inputs: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +93,16 @@ def _shape(value: Values, seasons: tuple[int, ...], horizon: int) -> _Shape | No
     length = int(np.median(value.shape[1] - begins(value))) if len(value) else 0
     held = carried(seasons, length - horizon)
     if held:
-        return _Shape(held[-1], held[0], horizon)
+        return _Shape(held[-1], held[0], horizon, _inputs(held[-1], held[0], horizon))
     back = length // 4
-    return _Shape(back, 1, horizon) if back >= 2 and length >= back + horizon else None
+    return _Shape(back, 1, horizon, _inputs(back, 1, horizon)) if back >= 2 and length >= back + horizon else None
+
+
+def _inputs(back: int, season: int, ahead: int) -> NDArray[np.int64]:
+    last = back - np.arange(1, min(RECENT, back) + 1)
+    around = back - np.arange(1, season + 1, -(-season // RECENT))
+    ago = np.arange(0, min(ahead, back), -(-ahead // AGO))
+    return np.unique(np.concatenate([last, around, ago]))
 
 
 def _windows(whole: Values, seen: NDArray[np.bool_], shape: _Shape, most: int) -> _Windows:
@@ -111,12 +115,12 @@ def _windows(whole: Values, seen: NDArray[np.bool_], shape: _Shape, most: int) -
     at = at[held[at + width] - held[at] >= (1 - GAPS) * width]
     centre, scale = _standard(whole, at, back)
     x = (whole[at[:, None] + shape.inputs] - centre) / scale
-    ahead = np.arange(shape.ahead)
-    last = (whole[at[:, None] + back - shape.season + ahead % shape.season] - centre) / scale
-    y = (whole[at[:, None] + back + ahead] - centre) / scale
+    last = sliding_window_view(whole, shape.season)[at + back - shape.season][:, np.arange(shape.ahead) % shape.season]
+    ahead = sliding_window_view(whole, shape.ahead)[at + back]
+    y = (ahead - centre) / scale
     calm = np.maximum(np.abs(x).max(axis=1, initial=0.0), np.abs(y).max(axis=1, initial=0.0)) <= WILD
     apart = -(-shape.ahead // stride)
-    return _Windows(np.concatenate([x, np.ones((len(x), 1))], axis=1)[calm], (y - last)[calm], apart)
+    return _Windows(np.concatenate([x, np.ones((len(x), 1))], axis=1)[calm], ((ahead - last) / scale)[calm], apart)
 
 
 def _standard(whole: Values, at: NDArray[np.int64], back: int) -> tuple[Values, Values]:
