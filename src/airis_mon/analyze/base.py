@@ -105,7 +105,10 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class ChangePoint:
-    """The first point of a new level: its place, the mean before and after, and the shift in units of the noise."""
+    """The first point of a new level: its place, the mean before and after, and the shift in units of the noise.
+
+    The means are of the values without their seasons; where a line lies under the levels, they are taken at the change.
+    """
 
     index: int
     before: float

@@ -26,7 +26,7 @@ class IsolationForest:
     """A forest over points of d features; its scores are 2^(-mean path / c(sample)), 0..1, more is stranger.
 
     Rows are drawn without replacement; a cut falls into a feature that is not constant in its node, as in
-    scikit-learn. The same points and seed give the same scores, on every machine. Memory: trees * sample * 56 bytes.
+    scikit-learn. The same points and seed give the same scores, on every machine. Memory: trees * sample * 48 bytes.
 
     >>> IsolationForest(seed=1).fit(np.array([[1.0], [2.0], [1.5], [9.0]])).score(np.array([[9.0]])) > 0.6
     array([ True])
