@@ -304,6 +304,19 @@ def _stand(t: float, late: float, reach: float, is_held: bool, s: Any) -> None:
         s[WARNS], s[NEAR_AT] = 1, t
 
 
+@inlined
+def _reach(y: float, rise_h: float, rate: float, horizon_h: float, s: Any) -> float:
+    """So near a limit must be to be warned of.
+
+    A slow rise of days says nothing of what has just begun to rise fast: hence the shorter of the time that it took
+    and of that which it would have taken at the present rate.
+    """
+    if y >= HIGH:
+        return horizon_h
+    took = min(rise_h, (y - s[LOW]) / max(rate, SLOWEST))
+    return min(max(SOONEST_H, PART * took), horizon_h)
+
+
 @kernel
 def _look(t_ms: int, bin_ms: int, horizon_h: float, fine: Any, hours: Any, habits: Any, s: Any, out: Any) -> Any:
     """(basis, rate, is recurring, eta, earliest, latest) of one series after a sample, in hours."""
@@ -316,14 +329,13 @@ def _look(t_ms: int, bin_ms: int, horizon_h: float, fine: Any, hours: Any, habit
         return 0, math.nan, False, math.nan, math.nan, math.nan
     rate, error, basis = _growth(t_ms, bin_ms, rise_h, fine, hours, out)
     half, first, last = _halves(y, left, rise_h, bin_h, fine, hours, s)
-    now = y + max(rate, 0.0) * s[STEP]  # a median of three samples is one late
-    room, more = max(1 - now, 0.0), last - first - Z * error * half - rate * bin_h
+    room = max(1 - y - max(rate, 0.0) * s[STEP], 0.0)  # a median of three samples is one late
+    more = last - first - Z * error * half - rate * bin_h  # beyond the error of the rate, and a bin where halves meet
     speeding = more / (half * half) if first > 0 and more > 0 else 0.0
-    late = _until(room, rate - Z * error, 0.0)
+    late = _until(room, rate - Z * error, 0.0)  # never by speeding up: that is for the other bound
     if _ends_below(1 - y + LEVELS * (y - s[LOW]), first, last):
         late = math.inf
-    reach = horizon_h if y >= HIGH else max(SOONEST_H, PART * min(rise_h, (y - s[LOW]) / max(rate, SLOWEST)))
-    reach = min(reach, horizon_h)
+    reach = _reach(y, rise_h, rate, horizon_h, s)
     falls = _habit(t, y, rate, habits) if late < reach and not s[WARNS] > 0 else 0
     _stand(t, late, reach, falls > 0, s)
     eta = _until(room, rate, speeding)
