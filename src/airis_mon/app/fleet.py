@@ -253,9 +253,10 @@ class Fleet:
         done, found = self._store.scored(since, now), []
         season = next(iter(usual_seasons(plan.step_ms, steps.count)), 0)
         for made in self._store.forecast_rounds(since, now):
+            base = made // plan.step_ms * plan.step_ms  # its first point tells of the step after
             for after, until in leads(plan.horizon_ms, plan.step_ms):
-                if made + until <= steps.end and (made, until) not in done:
-                    points = self._store.forecast_points(made, made, made + after + 1, made + until)
+                if base + until <= steps.end and (made, until) not in done:
+                    points = self._store.forecast_points(made, made, base + after + 1, base + until)
                     if len(points.t):
                         found.append(outcome(points, actual, rows, steps, season, until))
         scored = joined(found)
