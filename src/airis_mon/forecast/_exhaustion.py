@@ -305,7 +305,7 @@ def _stand(t: float, late: float, reach: float, is_held: bool, s: Any) -> None:
 
 
 @inlined
-def _reach(y: float, rise_h: float, rate: float, horizon_h: float, s: Any) -> float:
+def _reach(y: float, rise_h: float, rate: float, horizon_h: float, s: Any) -> Any:
     """So near a limit must be to be warned of.
 
     A slow rise of days says nothing of what has just begun to rise fast: hence the shorter of the time that it took
