@@ -229,6 +229,18 @@ async def test_what_takes_too_long_is_ended_and_says_which_setting():
         await made(timeout_s=0.05).ask("sum", [sent(1)], {}, work)
 
 
+async def test_who_is_late_is_told_to_ask_for_less_or_to_wait_for_the_kernels():
+    for analytics, remedy in ((made(timeout_s=0.02), "kernels are being compiled"), (warmed(), "fewer values")):
+        with pytest.raises(QueryTimeout, match=remedy):
+            await analytics.ask("sum", [sent(1)], {}, Work(held=threading.Event()))
+
+
+def warmed() -> Analytics:
+    analytics = made(timeout_s=0.02)
+    analytics.inline_points = INLINE_POINTS
+    return analytics
+
+
 async def test_a_failed_question_is_asked_anew():
     analytics = made()
 

@@ -28,6 +28,8 @@ from airis_mon.series.zone import Zone
 from airis_mon.store.cache import Cache, LocalCache
 
 HOUR_MS = 3_600_000
+FEWER = "send or ask for fewer values"
+COMPILING = "kernels are being compiled, once after an install or upgrade: ask again in a minute"
 LARGEST = 1e100
 """Values beyond would overflow where squares and cubes are summed."""
 INLINE_POINTS = 1_000
@@ -88,10 +90,14 @@ class Answered:
 
 @dataclass(eq=False)
 class _Deadline:
-    """Until when one question may take, and whether anybody still waits for it. at: of `time.monotonic`, s."""
+    """Until when one question may take, and whether anybody still waits for it. at: of `time.monotonic`, s.
+
+    remedy: what to do about it when it is not met.
+    """
 
     timeout_s: float
     at: float
+    remedy: str
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
@@ -102,9 +108,7 @@ class _Deadline:
             raise self.late()
 
     def late(self) -> QueryTimeout:
-        return QueryTimeout(
-            f"the answer took longer than analytics.timeout_s ({self.timeout_s:g} s); send or ask for fewer values"
-        )
+        return QueryTimeout(f"the answer took longer than analytics.timeout_s ({self.timeout_s:g} s); {self.remedy}")
 
 
 @dataclass(eq=False)
@@ -319,7 +323,8 @@ class Analytics:
     # -- work ---------------------------------------------------------------------------------------------------
 
     def _deadline(self) -> _Deadline:
-        return _Deadline(self.timeout_s, time.monotonic() + self.timeout_s)
+        remedy = FEWER if self.inline_points else COMPILING
+        return _Deadline(self.timeout_s, time.monotonic() + self.timeout_s, remedy)
 
     def _start(self, key: str, points: Sequence[Points], work: Work, deadline: _Deadline) -> _Flight:
         flight = _Flight(asyncio.create_task(self._made(key, points, work, deadline)), deadline)
