@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import stumpy
 
 from airis_mon.analyze.motifs import discords, matrix_profile, motifs
 from airis_mon.analyze.similar import Windows, exact, is_flat, matches, profile
@@ -13,7 +12,20 @@ def walk(n=1500, seed=0):
 
 
 @pytest.mark.parametrize("m", [4, 37, 200])
+def test_distances_are_those_of_each_window(m):
+    value = walk()
+    query = value[700 : 700 + m]
+    each = np.lib.stride_tricks.sliding_window_view(value, m)
+    scaled = (each - each.mean(axis=1, keepdims=True)) / each.std(axis=1, keepdims=True)
+    expected = np.linalg.norm(scaled - scaled[700], axis=1)
+    assert profile(query, Windows.of(value, m)) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.slow  # stumpy is imported and compiles for seconds
+@pytest.mark.parametrize("m", [4, 37, 200])
 def test_distances_are_those_of_stumpy(m):
+    import stumpy
+
     value = walk()
     query = value[700 : 700 + m]
     assert profile(query, Windows.of(value, m)) == pytest.approx(stumpy.mass(query, value), abs=1e-5)
@@ -99,6 +111,8 @@ def test_the_matrix_profile_holds_every_window_against_every_other_one(m):
 
 @pytest.mark.slow  # stumpy compiles for 20 s
 def test_the_matrix_profile_is_that_of_stumpy():
+    import stumpy
+
     value = walk(800)
     expected = stumpy.stump(value, 50)
     found = matrix_profile(Windows.of(value, 50))
