@@ -39,6 +39,14 @@ def test_noise_on_a_great_level_keeps_its_digits() -> None:
     assert found.mean - 1e9 == pytest.approx(expected.mean, abs=1.2e-7)  # half a step of doubles there
 
 
+@pytest.mark.parametrize("unit", [2.0**-1000, 2.0**-400, 2.0**400, 2.0**1000])
+def test_the_unit_of_the_values_loses_no_digit(unit: float) -> None:
+    value = RNG.standard_normal(50)
+    plain, scaled = statistics(value), statistics(value * unit)
+    assert scaled.std_dev == (plain.std_dev or 0) * unit
+    assert (scaled.mean, scaled.skew) == (plain.mean * unit, plain.skew)
+
+
 def test_one_value_has_no_spread_to_speak_of() -> None:
     found = statistics(np.array([5.0]))
     assert (found.count, found.mean, found.median, found.mad) == (1, 5.0, 5.0, 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from airis_mon.analyze.base import Statistics
@@ -72,9 +74,16 @@ def moments(value: Values) -> tuple[float, float, float]:
     for x in value:
         lost += x - mean
     mean += lost / n
+    most = 0.0
+    for x in value:
+        most = max(most, abs(x - mean))
+    if most == 0:
+        return mean, 0.0 if n > 1 else np.nan, np.nan
+    # In units of a power of two, which rounds nothing: the cube of 1e-110 would be 0, that of 1e110 infinite.
+    unit = math.ldexp(1.0, math.frexp(most)[1] - 1)
     rest = second = third = 0.0
     for x in value:
-        d = x - mean
+        d = (x - mean) / unit
         rest += d
         second += d * d
         third += d * d * d
@@ -83,7 +92,7 @@ def moments(value: Values) -> tuple[float, float, float]:
     third += 2 * n * off**3 - 3 * off * second
     second -= rest * off
     g1 = (third / n) / (second / n) ** 1.5 if second > 0 else np.nan
-    return mean, np.sqrt(second / (n - 1)) if n > 1 else np.nan, g1
+    return mean, unit * np.sqrt(second / (n - 1)) if n > 1 else np.nan, g1
 
 
 @exact_kernel
