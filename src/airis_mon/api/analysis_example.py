@@ -1,4 +1,4 @@
-"""One analysis, as the documents of the API show it: the second of the documented samples, in four digits."""
+"""One analysis, as the documents of the API show it: the last of the documented samples, in four digits."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ANALYSIS: dict[str, Any] = {
                 ],
                 "index": 6,
                 "flagged": 1,
-                "thresholds": {"zscore": 2.5, "iqr": 1.5, "mad": 3.5, "isolation_forest": 0.7},
+                "thresholds": {"zscore": 2.5, "iqr": 1.5, "mad": 3.5, "isolation_forest": 0.8},
                 "why": {},
             },
             "trend": {
@@ -68,7 +68,7 @@ ANALYSIS: dict[str, Any] = {
                 "mannKendall": {"tau": 0.1429, "p": 0.7105},
             },
             "autocorrelation": [-0.2909, -0.4905, 0.2913, 0.1564, -0.08958, -0.1516, 0.07485],
-            "seasonality": None,
+            "seasonality": [],
             "changePoints": None,
         },
         "confidence": 0.7891,
@@ -81,7 +81,7 @@ ANALYSIS: dict[str, Any] = {
         "44.25. The value at index 6 (156) is unlike the others: it lies 3.13 "
         "of their standard deviations from their mean, and the threshold is "
         "2.5. No trend stands out from chance (Mann-Kendall's p is 0.7105).",
-        "why": {"seasonality": "not looked for", "changePoints": "not looked for"},
+        "why": {"changePoints": "needs 10 values, has 8"},
     },
     "metadata": {"cached": False},
     "timestamp": "2026-03-01T12:00:00.000Z",

@@ -63,7 +63,7 @@ class VerdictOut(Out):
     method: Annotated[
         Literal["zscore", "majority"],
         Meta(
-            description="zscore: below 30 values leave-one-out z decides alone; majority: more than half of those able"
+            description="zscore: below 12 values leave-one-out z decides alone; majority: more than half of those able"
         ),
     ]
     explanation: str
