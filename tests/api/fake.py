@@ -255,6 +255,9 @@ class FakeStored:
     n: int = 960
     note: Callable[..., None] = lambda *call: None
 
+    def load_many(self, wanted: Any, most: int, check: Any) -> list[Any]:
+        return [self.load(w.fp, w.signal, w.start, w.end, most, check) for w in wanted]
+
     def load(
         self, fp: int, signal: str | None, start: int, end: int, most: int, check: Callable[[], None]
     ) -> tuple[str, Any, Any]:

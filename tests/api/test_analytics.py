@@ -206,6 +206,9 @@ class Held(FakeStored):
         super().__init__()
         self.begun, self.gone = threading.Event(), threading.Event()
 
+    def load_many(self, wanted: Any, most: int, check: Any) -> list[Any]:
+        return [self.load(w.fp, w.signal, w.start, w.end, most, check) for w in wanted]
+
     def load(self, *given: Any) -> Any:
         self.begun.set()
         try:
@@ -284,6 +287,9 @@ class Growing(FakeStored):
     def last_t(self, fp: int) -> int | None:
         self.n += 1
         return T + self.n - 1
+
+    def load_many(self, wanted: Any, most: int, check: Any) -> list[Any]:
+        return [self.load(w.fp, w.signal, w.start, w.end, most, check) for w in wanted]
 
     def load(self, fp: int, *given: Any) -> Any:
         if fp != FP:

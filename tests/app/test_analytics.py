@@ -29,6 +29,9 @@ class Shelf:
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     begun: threading.Event = field(default_factory=threading.Event)
 
+    def load_many(self, wanted: Any, most: int, check: Any) -> list[Any]:
+        return [self.load(w.fp, w.signal, w.start, w.end, most, check) for w in wanted]
+
     def load(self, fp: int, signal: str | None, start: int, end: int, most: int, check: Callable[[], None]) -> Any:
         self.asked.append((fp, signal, start, end, most))
         self.begun.set()
@@ -158,7 +161,7 @@ async def test_a_stored_series_is_asked_for_its_last_hour_unless_told_otherwise(
     shelf = Shelf()
     analytics = made(shelf, max_points=100)
     await analytics.answer("sum", [sent(1, 2), Source("", fp=7), Source("", fp=7, start=5, end=9)], {}, Work())
-    assert shelf.asked == [(7, None, T - 3_600_000, T, 98), (7, None, 5, 9, 95)]
+    assert shelf.asked == [(7, None, T - 3_600_000, T, 98), (7, None, 5, 9, 98)]
 
 
 async def test_a_series_that_is_not_there_is_told():

@@ -21,8 +21,14 @@ from airis_mon.analyze.analysis import analyze
 from airis_mon.analyze.chance import confidence
 from airis_mon.app.curves import Check
 from airis_mon.app.queries import Lane
-from airis_mon.app.signals import Found
-from airis_mon.errors import InputError, QueryCancelled, QueryError, QueryTimeout, Refusal
+from airis_mon.app.signals import Found, Wanted
+from airis_mon.errors import (
+    InputError,
+    QueryCancelled,
+    QueryError,
+    QueryTimeout,
+    Refusal,
+)
 from airis_mon.series.batch import Times, Values
 from airis_mon.series.zone import Zone
 from airis_mon.store.cache import Cache, LocalCache
@@ -73,8 +79,8 @@ Work = Callable[[Sequence[Points], Check], Any]
 class Stored(Protocol):
     """Where stored series come from; `signals.StoredSignals` is one."""
 
-    def load(self, fp: int, signal: str | None, start: int, end: int, most: int, check: Check) -> Found:
-        """The signal of a series within [start, end] ms. Raises NotFound, InputError beyond `most` samples."""
+    def load_many(self, wanted: Sequence[Wanted], most: int, check: Check) -> list[Found]:
+        """Signals of series, in their order. Raises NotFound, InputError beyond `most` samples of all together."""
 
     def last_t(self, fp: int) -> int | None:
         """Time of the latest sample of a series, ms; None when it has had none lately."""
@@ -196,7 +202,11 @@ class Analytics:
             self.listeners -= 1
 
     async def answer(
-        self, question: str, sources: Sequence[Source], options: Mapping[str, Any], work: Work
+        self,
+        question: str,
+        sources: Sequence[Source],
+        options: Mapping[str, Any],
+        work: Work,
     ) -> msgspec.Raw:
         """The JSON of what `work` makes of the points, as `ask` has it."""
         return (await self.ask(question, sources, options, work)).raw
@@ -247,7 +257,10 @@ class Analytics:
                 return None
             points.append(Points(source.name, source.t, source.value, source.step_ms))
         if self._cache is None:
-            return Answered(msgspec.Raw(msgspec.json.encode(work(points, _nothing))), is_cached=False)
+            return Answered(
+                msgspec.Raw(msgspec.json.encode(work(points, _nothing))),
+                is_cached=False,
+            )
         key = self._key(question, options, points)
         if not is_fresh and (found := self._cache.find(key)) is not None:
             return Answered(msgspec.Raw(found), is_cached=True)
@@ -277,27 +290,16 @@ class Analytics:
             raise
 
     def _loaded(self, sources: Sequence[Source], deadline: _Deadline) -> list[Points]:
-        points: list[Points] = []
         left = self.max_points - sum(len(s.value) for s in sources if s.value is not None)
-        for source in sources:
-            deadline.check()
-            if source.value is None:
-                points.append(found := self._load(source, left, deadline.check))
-                left -= len(found.value)
-            else:
-                points.append(Points(source.name, source.t, source.value, source.step_ms))
-        return points
-
-    def _load(self, source: Source, most: int, check: Check) -> Points:
-        if source.fp is None:
-            raise ValueError("a source has neither values nor a series")
-        end = self._clock() if source.end is None else source.end
-        start = end - HOUR_MS if source.start is None else source.start
-        name, t, value = self._stored.load(source.fp, source.signal, start, end, most, check)
-        if len(value) and np.abs(value).max() > LARGEST:
-            reason = f"{name} has a value beyond {LARGEST:g} in this window, with which nothing can be computed"
-            raise InputError(reason, (Refusal("$.seriesId", name, reason),))
-        return Points(source.name or name, t, value, source.step_ms)
+        now = self._clock()
+        wanted = [_wanted(source, now) for source in sources if source.value is None]
+        found = iter(self._stored.load_many(wanted, left, deadline.check))
+        return [
+            _pointed(source, *next(found))
+            if source.value is None
+            else Points(source.name, source.t, source.value, source.step_ms)
+            for source in sources
+        ]
 
     # -- what is kept -------------------------------------------------------------------------------------------
 
@@ -356,6 +358,25 @@ class Analytics:
             if not flight.waiting and not flight.task.done():
                 flight.deadline.cancelled.set()
                 flight.task.cancel()
+
+
+def _wanted(source: Source, now: int) -> Wanted:
+    if source.fp is None:
+        raise ValueError("a source has neither values nor a series")
+    end = now if source.end is None else source.end
+    return Wanted(
+        source.fp,
+        source.signal,
+        end - HOUR_MS if source.start is None else source.start,
+        end,
+    )
+
+
+def _pointed(source: Source, name: str, t: Times, value: Values) -> Points:
+    if len(value) and np.abs(value).max() > LARGEST:
+        reason = f"{name} has a value beyond {LARGEST:g} in this window, with which nothing can be computed"
+        raise InputError(reason, (Refusal("$.seriesId", name, reason),))
+    return Points(source.name or name, t, value, source.step_ms)
 
 
 def _worked(points: Sequence[Points], work: Work, deadline: _Deadline) -> bytes:
