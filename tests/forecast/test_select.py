@@ -80,6 +80,13 @@ def test_windows_lie_side_by_side_at_the_end_with_a_horizon_of_past_before_them(
     assert origins(length, horizon, 3) == wanted
 
 
+def test_the_oldest_window_lies_a_season_back_when_the_others_do_not_reach_so_far():
+    assert origins(1000, 24, 3, (24, 168)) == [832, 952, 976]
+    assert origins(1000, 100, 3, (24, 168)) == [700, 800, 900]  # they reach so far
+    assert origins(1000, 24, 2, (24, 168)) == [952, 976]  # of two windows none can be spared
+    assert origins(170, 24, 3, (24, 168)) == [122, 146]  # too short for it
+
+
 def test_a_backtest_shows_no_model_what_came_after_its_origin():
     seen = []
 

@@ -35,19 +35,25 @@ class Backtest:
         return mean_error(np.abs(mean - self.actual), (-3, -1))
 
 
-def origins(length: int, horizon: int, windows: int) -> list[int]:
+def origins(length: int, horizon: int, windows: int, seasons: tuple[int, ...] = ()) -> list[int]:
     """Lengths of what was known at each origin, ascending: windows side by side, the last one ends with the panel.
 
+    Of three windows or more the oldest lies one longest season back when the others do not reach so far: with a day
+    ahead, windows from Wednesday to Friday know nothing of a Saturday. On a simulated shop cut at a Saturday's end
+    intervals of 95 % held .77 without that and .995 with it, elsewhere the same to .01.
     A window counts when at least a horizon, and two points, of past lie before it.
     """
-    return [at for k in range(windows, 0, -1) if (at := length - k * horizon) >= max(horizon, 2)]
+    apart = [k * horizon for k in range(windows, 0, -1)]
+    if windows > 2 and seasons and seasons[-1] > apart[0]:
+        apart[0] = seasons[-1]
+    return [at for back in apart if (at := length - back) >= max(horizon, 2)]
 
 
 def backtest(
     panel: Panel, horizon: int, models: Sequence[tuple[str, Forecaster]], windows: int, step: Callable[[str], None]
 ) -> Backtest:
     """Fits every model, the baseline first, anew at every origin; `step` hears each model's name after it."""
-    cuts = origins(panel.length, horizon, windows)
+    cuts = origins(panel.length, horizon, windows, panel.seasons)
     actual = np.array([panel.value[:, at : at + horizon] for at in cuts]).reshape(len(cuts), panel.series, horizon)
     mean = np.full((len(models), *actual.shape), np.nan)
     for w, at in enumerate(cuts):

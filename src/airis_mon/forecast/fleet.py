@@ -66,7 +66,8 @@ def forecast(
     if not 0 < level < 1:
         raise InputError(f"level {level} is no share; give one between 0 and 1, such as 0.95")
     team, left_out = _gather(tuple(models) or FAST, make)
-    step = _steps(len(team) * (len(origins(panel.length, horizon, windows)) + 1), tell)
+    cuts = origins(panel.length, horizon, windows, panel.seasons)
+    step = _steps(len(team) * (len(cuts) + 1), tell)
     test = backtest(panel, horizon, team, windows, step)
     weight = choose(test)
     error, baseline_error = test.error(mix(weight, test.mean)), test.error(test.mean[0])
