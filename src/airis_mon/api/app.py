@@ -138,7 +138,7 @@ class App:
         inner: Any = {**scope, "path": path.rstrip("/") or "/", "root_path": "", "airis_mon.root": root}
         inner.pop("raw_path", None)
         # A server leaves the body of an answer to HEAD away by itself; the stream alone would never end.
-        if inner.get("method") == "HEAD" and not path.endswith("/events"):
+        if inner.get("method") == "HEAD" and not path.endswith(("/events", "/analytics/stream")):
             inner["method"] = "GET"
         await self.app(inner, receive, send)
 

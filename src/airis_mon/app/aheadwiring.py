@@ -17,6 +17,7 @@ from airis_mon.app.predictions import Predictions
 from airis_mon.app.signals import StoredSignals
 from airis_mon.app.workers import Worker
 from airis_mon.config.settings import Settings
+from airis_mon.forecast.calendar import country_of
 from airis_mon.series.zone import zone as zone_of
 from airis_mon.store.cache import LocalCache
 
@@ -55,6 +56,7 @@ def _analytics(engine: Engine, settings: Settings, access: Access, version: str)
 
 def _fleet(engine: Engine, settings: Settings, worker: Worker) -> Fleet:
     of, parts = settings.forecasts, engine.parts
+    zone = settings.time.zone or local_zone()
     plan = Plan(
         interval_ms=round(of.interval_s * 1000),
         step_ms=round(of.step_s * 1000),
@@ -64,10 +66,10 @@ def _fleet(engine: Engine, settings: Settings, worker: Worker) -> Fleet:
         level=of.level,
         match=tuple(of.match),
         models=tuple(of.models),
-        holidays=tuple(of.holidays),
-        zone=settings.time.zone or local_zone(),
+        holidays=tuple(of.holidays) or ((country,) if (country := country_of(zone)) else ()),
+        zone=zone,
     )
-    widths = Path(settings.data_dir) / "forecast-widths.json"
+    widths = Path(settings.data_dir) / "forecast-widths.npz"
     return Fleet(parts.detection, parts.store, worker, plan, now_ms, widths=widths)
 
 

@@ -138,6 +138,8 @@ def _server(app: Any, manager: AIOpsManager, settings: Settings) -> Any:
         async def shutdown(self, sockets: Any = None) -> None:
             app.close_streams()
             manager.engine.parts.queries.close()
+            if manager.engine.parts.analytics:
+                manager.engine.parts.analytics.close()
             await super().shutdown(sockets)
 
     return Server(
