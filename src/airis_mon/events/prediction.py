@@ -22,8 +22,8 @@ class Prediction:
     id: the same as long as the warning stands. kind: what runs out, such as "disk". name: of the thing, for people.
     used, limit: now, in the unit of both. eta_ms: when it is full at the present rate; earliest_ms, latest_ms: the
     interval, None = never within sight. rate_per_h: growth of `used`. basis: what the rate was taken from, such as
-    "hour", "six_hours", "day", "week", "deadline". is_recurring: it rose like this before and fell by itself each time, so it
-    is told but not raised; of those falls says how many were seen, every_ms how far apart, None = not known.
+    "hour", "six_hours", "day", "week", "deadline". is_recurring: it rose like this before and fell by itself each time,
+    so it is told but not raised; of those falls says how many were seen, every_ms how far apart, None = not known.
     ended_ms: None while it stands. used_query, limit_query: the PromQL that gives both. unit: "bytes", "seconds",
     "ratio" or "count".
     """
