@@ -129,6 +129,15 @@ def health(stage: str, fetched: float, learned: str | None) -> dict[str, Any]:
     return {"started": True, "backfill": {"stage": stage, "sources": [source]}}
 
 
+@pytest.mark.parametrize(("lang", "begin"), [("en", "AHEAD   the disk of"), ("ko", "예측    ")])
+def test_a_limit_that_will_be_hit_is_told_in_the_language_of_the_story(lang: str, begin: str):
+    told = Told(lang=lang)
+    sentences = {"en": 'the disk of db{demo="simulated"} fills up in 2 h', "ko": "db의 디스크가 2시간 안에 찹니다"}
+    told.story.foresaw({"sentence": sentences["en"], "sentences": sentences})
+    (line,) = told.lines
+    assert begin in line and "simulated" not in line
+
+
 def test_the_way_through_the_past_is_told_step_by_step_once():
     told = Told()
     told.story.follow({})

@@ -101,6 +101,7 @@ def _served(settings: Settings, scene: Scene, story: Story) -> int:
         manager = AIOpsManager(settings, scene=scene)
         manager.on("anomaly_detected")(story.saw)
         manager.on("alert_triggered")(story.warned)
+        manager.on("failure_predicted")(story.foresaw)
         telling = asyncio.create_task(story.tell(manager), name="story")
         telling.add_done_callback(_ended)
         try:

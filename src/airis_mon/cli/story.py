@@ -140,6 +140,10 @@ class Story:
         if not self._open or self._open[-1].alerts <= LINES:
             self._line("alert", name=payload["name"], summary=payload["annotations"].get("summary", ""))
 
+    def foresaw(self, payload: dict[str, Any]) -> None:
+        """Hears of a limit that will be hit."""
+        self._line("ahead", sentence=_plain(payload["sentences"][self._lang]))
+
     # -- parts ----------------------------------------------------------------------------------------------------
 
     def _look_ahead(self, world: World) -> None:
