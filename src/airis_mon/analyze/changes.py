@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airis_mon.analyze.base import ChangePoint
-from airis_mon.analyze.statistics import median
 from airis_mon.errors import InputError
 from airis_mon.series.batch import Values
 from airis_mon.series.kernel import exact_kernel, inlined
+from airis_mon.series.rank import middle_of
 
 LEAST = 10
 """Values that a search needs."""
@@ -76,31 +76,38 @@ def levels(
     return cost, np.array(starts[::-1], np.int64)
 
 
+@exact_kernel
 def _noise(value: Values) -> tuple[float, float]:
     """(sd of the noise, its autocorrelation at lag 1 within 0 .. `_MOST_ALIKE`), from differences: no level enters."""
-    first = value[1:] - value[:-1]
+    low = high = value[0]
+    for x in value:
+        low, high = min(low, x), max(high, x)
+    first, second = value[1:] - value[:-1], value[2:] - value[:-2]
     near, alike = _scale(first), 0.0
     if near > 0:
-        alike = min(max((_scale(value[2:] - value[:-2]) / near) ** 2 - 1, 0.0), _MOST_ALIKE)
+        alike = min(max((_scale(second) / near) ** 2 - 1, 0.0), _MOST_ALIKE)
     else:  # most neighbours are equal: what is left of differences are steps, of which nobody knows the likeness
-        near = 1.253314 * float(np.abs(first).mean())
-    return max(near / math.sqrt(2 * (1 - alike)), _FINEST * float(value.max() - value.min())), alike
-
-
-def _scale(differences: Values) -> float:
-    """Sd of the differences without those beyond 3 sd, which are steps and outliers; 0 where half of them are equal.
-
-    The MAD finds them; it alone errs by a quarter at 50 values, and takes steps of 1 for more than they are.
-    """
-    d = np.abs(differences - median(differences.copy()))
-    mad = _NORMAL * median(d)
-    return _trimmed(d, 3 * mad) if mad > 0 else 0.0
+        for i in range(1, len(value)):
+            near += abs(value[i] - value[i - 1])
+        near *= 1.253314 / len(first)
+    return max(near / math.sqrt(2 * (1 - alike)), _FINEST * (high - low)), alike
 
 
 @exact_kernel
-def _trimmed(d: Values, most: float) -> float:
+def _scale(differences: Values) -> float:
+    """Sd of the differences without those beyond 3 sd, which are steps and outliers; 0 where half of them are equal.
+
+    The MAD finds them; it alone errs by a quarter at 50 values, and takes steps of 1 for more than they are. Writes
+    over the differences.
+    """
+    centre = middle_of(differences)
+    for i in range(len(differences)):
+        differences[i] = abs(differences[i] - centre)
+    most = 3 * _NORMAL * middle_of(differences)
+    if most == 0:
+        return 0.0
     total, count = 0.0, 0
-    for x in d:
+    for x in differences:
         if x <= most:
             total += x * x
             count += 1
@@ -166,6 +173,8 @@ def _slope(value: Values, first: int, after: int) -> tuple[float, float]:
 
 
 def _told(value: Values, slope: float, starts: Places, noise: float) -> tuple[ChangePoint, ...]:
+    if not len(starts):
+        return ()
     edges = [0, *starts.tolist(), len(value)]
     flat = value - slope * np.arange(len(value))
     level = [float(flat[a:b].mean()) for a, b in itertools.pairwise(edges)]

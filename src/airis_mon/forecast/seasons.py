@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from airis_mon.series.batch import Values
-from airis_mon.series.kernel import kernel
+from airis_mon.series.kernel import inlined, kernel
+from airis_mon.series.rank import nth
 
 LEAST = 8
 """Values that a search needs."""
@@ -55,9 +56,9 @@ def seasons(value: Values, most: int = MOST) -> tuple[Season, ...]:
     parabolas, exponentials, steps, outliers at most .3 %. Found exactly, of 100: a sine of 24 points with noise of a
     third of its amplitude in 72, 100, 200 values 81, 98, 100 times; with noise of its amplitude 11, 31, 98.
     """
-    n, rest = len(value), _clipped(_level(value))
-    least = _WORTH * float(rest @ rest)
-    found: list[int] = []
+    n, whole = len(value), _clipped(_level(value))
+    least = _WORTH * float(whole @ whole)
+    rest, found = whole, list[int]()
     while len(found) < most and n >= LEAST and float(rest @ rest) > least:
         # The strongest wave may be a half of a day or, once that is known, a sideband of the week.
         period = _period(rest, n if found else 3, found[0] if found else 1)
@@ -66,8 +67,7 @@ def seasons(value: Values, most: int = MOST) -> tuple[Season, ...]:
         found.append(period)
         # An outlier that a strong season hid is one now.
         rest = _clipped(rest - _phases(rest, period))
-    whole = sorted(p for p in found if 2 * p not in found and 3 * p not in found)
-    return _measured(_clipped(_level(value)), whole)
+    return _measured(whole, sorted(p for p in found if 2 * p not in found and 3 * p not in found))
 
 
 def seasonal(value: Values, periods: tuple[int, ...]) -> Values:
@@ -100,15 +100,14 @@ def _measured(x: Values, periods: list[int]) -> tuple[Season, ...]:
 def _period(x: Values, furthest: int, known: int) -> int:
     """The shortest period that stands out, 0 = none; or the multiple of it, up to `furthest`, that repeats better."""
     n = len(x)
-    if not x.any():
-        return 0
     alike = _correlated(x, min(n - 1, n // 2 + n // 8 + 1))
-    power = np.fft.rfft(x)
     tests = max(n // 2 - 2, 1)
-    found = _peak(power.real**2 + power.imag**2, alike, n, math.log(tests / _MISTAKES))
+    found = 0
+    if _may_peak(alike, n):  # of most noise nothing may, which saves the transform
+        power = np.fft.rfft(x)
+        found = _peak(power.real**2 + power.imag**2, alike, n, math.log(tests / _MISTAKES))
     if found == 0:
-        d = x[1:] - x[:-1]
-        found = _echo(_correlated(d, n // 2), alike, n - 1, _normal_line(_MISTAKES / tests)) if d.any() else 0
+        found = _echo(_correlated(x[1:] - x[:-1], n // 2), alike, n - 1, _normal_line(_MISTAKES / tests))
     return int(_fitted(x, found, furthest, known)) if found else 0
 
 
@@ -119,14 +118,14 @@ def _normal_line(p: float) -> float:
 
 
 def _correlated(x: Values, lags: int) -> Values:
-    """(lags + 1,) of values with mean 0."""
+    """(lags + 1,) of values with mean 0; all 0 where they are."""
     n = len(x)
     if n <= _DIRECT:
         return _products(x, lags)
     size = _smooth(n + lags + 1)
     spectrum = np.fft.rfft(x, size)
     found = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[: lags + 1]
-    return np.asarray(found / found[0])
+    return np.asarray(found / found[0] if found[0] > 0 else np.zeros(lags + 1))
 
 
 def _smooth(n: int) -> int:
@@ -143,7 +142,8 @@ def _products(x: Values, lags: int) -> Values:
         for i in range(n - lag):
             total += x[i] * x[i + lag]
         found[lag] = total
-    found /= found[0]
+    if found[0] > 0:
+        found /= found[0]
     return found
 
 
@@ -170,15 +170,22 @@ def _level(value: Values) -> Values:
     return found if np.abs(found).max() > 1e-12 * most else np.zeros(n)
 
 
+@kernel
 def _clipped(x: Values) -> Values:
     """With nothing beyond `_CLIP` robust sd, and mean 0."""
-    half = len(x) // 2
-    centre = float(np.partition(x, half)[half])
-    mad = float(np.partition(np.abs(x - centre), half)[half])
-    if mad > 0:
-        reach = _CLIP * 1.4826 * mad
-        x = np.minimum(np.maximum(x, centre - reach), centre + reach)
-    return np.asarray(x - x.mean())
+    n = len(x)
+    found = x.copy()
+    centre = nth(found, n // 2)
+    for i in range(n):
+        found[i] = abs(x[i] - centre)
+    reach = _CLIP * 1.4826 * nth(found, n // 2)
+    total = 0.0
+    for i in range(n):
+        found[i] = min(max(x[i], centre - reach), centre + reach) if reach > 0 else x[i]
+        total += found[i]
+    for i in range(n):
+        found[i] -= total / n
+    return found
 
 
 @kernel
@@ -227,13 +234,28 @@ def _peak(power: Values, alike: Values, n: int, line: float) -> int:
         high = line * (1 + 1 / k)
         if stands > high:
             p = _top(alike, n / (k + 0.75), n / (k - 0.75))
-            if p > 0 and alike[p] * n > 3 * math.sqrt(n - p) and power[k] > high * _around(power, k):
+            if p > 0 and _repeats(alike, p, n) and power[k] > high * _around(power, k):
                 over[k], lag[k] = stands, p
                 most = max(most, power[k])
     for k in range(bins, 2, -1):
         if lag[k] > 0 and power[k] >= 0.3 * most:
             return int(lag[k])
     return 0
+
+
+@kernel
+def _may_peak(alike: Values, n: int) -> bool:
+    """Whether the autocorrelation is high enough at any lag that a peak may have."""
+    lags = 0
+    for p in range(2, len(alike)):
+        lags += _repeats(alike, p, n)
+    return lags > 0
+
+
+@inlined
+def _repeats(alike: Values, p: int, n: int) -> bool:
+    """Three standard errors above the autocorrelation of noise."""
+    return bool(alike[p] * n > 3 * math.sqrt(n - p))
 
 
 @kernel
