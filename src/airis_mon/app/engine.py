@@ -36,7 +36,7 @@ from airis_mon.app.reporter import Part
 from airis_mon.app.rules import Rules
 from airis_mon.app.sources import Sources
 from airis_mon.app.vitals import Vitals
-from airis_mon.app.warm import warm_detect, warm_ingest, warm_queries
+from airis_mon.app.warm import warm_detect, warm_ingest, warm_limits, warm_queries
 from airis_mon.app.workers import Worker
 from airis_mon.detect.coverage import Coverage
 from airis_mon.errors import AirisError, Conflict, InputError, NotFound, Refusal, StoreBusy, StoreError
@@ -313,6 +313,8 @@ class Engine:
             self.parts.detection.start()  # not before: it would hold its lock while it compiles
             if self.parts.analytics:
                 self.parts.analytics.warm()
+            if self.parts.predictions:
+                warm_limits()
             log.info("kernels.loaded", duration_ms=self.parts.clock() - began)
         except Exception as error:  # boundary: supervision of this thread
             self._failure = f"the kernels cannot be compiled: {error!r}; see the log"

@@ -1,4 +1,4 @@
-"""Compiles the kernels of the live path and of queries, or loads them from the cache, before anybody waits for them."""
+"""Compiles the kernels of the live path, of queries and of looks at limits, or loads them, before anybody waits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import numpy as np
 
 from airis_mon.app.judge import judge
 from airis_mon.detect.detectors.record import Record
+from airis_mon.detect.entity import Entities
 from airis_mon.detect.watch import Watch
+from airis_mon.forecast.exhaustion import LEAST_BIN_MS, Exhaustion
 from airis_mon.ingest.decoders.remote_write import RemoteWrite
 from airis_mon.query.ranges import over
 from airis_mon.query.values import Runs, Scalar
@@ -51,11 +53,14 @@ def warm_ingest(store: SeriesStore) -> tuple[Catalogue, list[Batch]]:
 
 
 def warm_detect(catalogue: Catalogue, batches: list[Batch]) -> None:
-    """Judges these samples in a watch and bank of their own."""
-    bank = Record()
+    """Judges these samples in a watch and bank of their own, and their signals together, as one entity."""
+    bank, together = Record(), Entities()
     watch = Watch(catalogue, bank)
     for batch in batches:
-        judge(batch, catalogue, bank, watch)
+        judged = judge(batch, catalogue, bank, watch)
+        slot = judged.signals.slot
+        together.assign(slot, np.zeros(len(slot), np.int32))
+        together.update(slot, judged.signals.t, judged.scores.onset, judged.scores.level)
 
 
 def warm_queries(batches: list[Batch]) -> None:
@@ -64,3 +69,10 @@ def warm_queries(batches: list[Batch]) -> None:
     runs, ends = Runs([()], np.array([0, len(t)]), t, value), t[-1:]
     for function in SLOPES:
         over(function, runs, ends, int(t[-1]), [Scalar(np.zeros(1))], ends, lambda: None)
+
+
+def warm_limits() -> None:
+    """Looks at one limit. The first look of a start would compile otherwise, and all else stand still meanwhile."""
+    bank = Exhaustion()
+    bank.reserve(1)
+    bank.update(LEAST_BIN_MS * np.arange(1, 4), np.array([[0.1, 0.2, 0.3]]))
