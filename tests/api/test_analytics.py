@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from litestar.testing import TestClient
 
+from airis_mon.analyze.analysis import FINEST
 from airis_mon.api.app import serve_app
 from airis_mon.app.analytics import Analytics
 from airis_mon.errors import NotFound
@@ -377,6 +378,10 @@ def test_whatever_is_sent_is_answered_or_refused_by_name_never_by_a_failure(serv
 @given(values=NUMBERS.filter(len), lang=st.sampled_from(["en", "ko"]))
 def test_whatever_numbers_are_sent_the_answer_has_no_silent_zero(served, values, lang):
     answer = served.post(ANALYZE, json={"metricName": "x", "values": values, "language": lang})
+    if 0 < max(values) - min(values) < FINEST:
+        assert answer.status_code == 400
+        assert answer.json()["details"][0]["reason"].endswith("send them in another unit")
+        return
     assert answer.status_code == 200, answer.text
     result = answer.json()["result"]
     data = result["data"]

@@ -60,6 +60,7 @@ class IsolationForest:
         return np.asarray(np.exp2(_walked(x, *self._nodes) / -self._usual))
 
 
+@kernel
 def scores(ordered: Values, seed: int = 0) -> Values:
     """(n,) scores of ascending values, n >= 2, not all equal: each within the others.
 
@@ -67,8 +68,11 @@ def scores(ordered: Values, seed: int = 0) -> Values:
     values each. O(min(n, SAMPLE)^2 + n + TREES * SAMPLE * log n).
     """
     n = len(ordered)
-    path = _endless(ordered) if n <= SAMPLE else _drawn(ordered, TREES, SAMPLE, np.uint64(seed))
-    return np.asarray(np.exp2(path / -usual_path(min(n, SAMPLE))))
+    found = _endless(ordered) if n <= SAMPLE else _drawn(ordered, TREES, SAMPLE, np.uint64(seed))
+    usual = usual_path(min(n, SAMPLE))
+    for i in range(n):
+        found[i] = np.exp2(-found[i] / usual)
+    return found
 
 
 def _checked(x: Values) -> Values:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,13 +25,16 @@ ISOLATED = 0.8
 NEEDS = {"zscore": 3, "iqr": 4, "mad": 3, "isolation_forest": 3}
 """Values that each judge needs."""
 
+Places = NDArray[np.int64]
+Claims = NDArray[np.bool_]
+
 
 def verdict(
     value: Values,
     *,
     threshold: float = 2.5,
     methods: Sequence[str] = METHODS,
-    order: NDArray[np.int64] | None = None,
+    order: Places | None = None,
 ) -> Verdict:
     """Whether some of the values (n,) are unlike the others, and which. order: their argsort, if it is at hand.
 
@@ -50,13 +52,9 @@ def verdict(
     """
     _check(threshold, methods)
     order = np.argsort(value) if order is None else order
-    scores = _all_scores(value, order)
-    why = _unable(value, scores[:, 0], methods)
-    able = [m for m in METHODS if m in methods and m not in why]
-    vote = "short" if len(value) < SHORT and "zscore" in able else "majority"
-    voters = ["zscore"] if vote == "short" else able
     limits = np.array([threshold, FENCE, MODIFIED, ISOLATED])
-    flagged, at = _voted(scores, limits, np.array([m in voters for m in METHODS]))
+    scores, is_able, is_short, flagged, at = _judged(value, order, limits, np.array([m in methods for m in METHODS]))
+    able = [m for m, can in zip(METHODS, is_able.tolist(), strict=True) if can]
     points = tuple(_told(i, float(value[i]), scores[:, i].tolist(), limits.tolist(), able) for i in flagged.tolist())
     return Verdict(
         is_anomaly=bool(points),
@@ -64,9 +62,9 @@ def verdict(
         index=int(at) if at >= 0 else None,
         threshold=float(threshold),
         thresholds={m: limit for m, limit in zip(METHODS, limits.tolist(), strict=True) if m in methods},
-        vote=vote,
+        vote="short" if is_short else "majority",
         points=points,
-        why=why,
+        why={m: _why(len(value), m) for m in METHODS if m in methods and m not in able},
     )
 
 
@@ -80,15 +78,11 @@ def _check(threshold: float, methods: Sequence[str]) -> None:
         raise InputError(f"methods is empty; choose of {', '.join(METHODS)}")
 
 
-def _unable(value: Values, scores: Values, methods: Sequence[str]) -> dict[str, str]:
-    """Method -> why it cannot judge."""
-    n, why = len(value), {}
-    for method, score in zip(METHODS, scores.tolist(), strict=True):
-        if method in methods and math.isnan(score):
-            short = n < NEEDS[method]
-            same = "the middle half of the values is equal" if method == "iqr" else "all values are equal"
-            why[method] = f"needs {NEEDS[method]} values, has {n}" if short else same
-    return why
+def _why(n: int, method: str) -> str:
+    """Why a method cannot judge n values."""
+    if n < NEEDS[method]:
+        return f"needs {NEEDS[method]} values, has {n}"
+    return "the middle half of the values is equal" if method == "iqr" else "all values are equal"
 
 
 def _told(index: int, value: float, scores: list[float], limits: list[float], able: list[str]) -> Outlier:
@@ -97,17 +91,29 @@ def _told(index: int, value: float, scores: list[float], limits: list[float], ab
     return Outlier(index, value, scores[0], tuple(m for m in able if abs(by[m]) > limit[m]), by)
 
 
-def _all_scores(value: Values, order: NDArray[np.int64]) -> Values:
-    """(methods, n): signed z, interquartile ranges beyond a quartile, signed modified z, the forest's; NaN = unable."""
-    ordered = value[order]
-    found = _scores(value, ordered)
-    if len(value) >= NEEDS["isolation_forest"] and ordered[0] < ordered[-1]:
-        found[3, order] = isolation.scores(ordered)
-    return found
+@exact_kernel
+def _judged(value: Values, order: Places, limits: Values, asked: Claims) -> tuple[Values, Claims, bool, Places, int]:
+    """(scores, which methods were asked and can judge, whether z decides alone, places flagged, place of greatest |z|).
+
+    scores: (methods, n) signed z, interquartile ranges beyond a quartile, signed modified z, the forest's.
+    """
+    n = len(value)
+    ordered = np.empty(n)
+    for i in range(n):
+        ordered[i] = value[order[i]]
+    scores = _scores(value, ordered)
+    if n >= 3 and ordered[0] < ordered[-1]:
+        isolated = isolation.scores(ordered)
+        for i in range(n):
+            scores[3, order[i]] = isolated[i]
+    able = asked & ~np.isnan(scores[:, 0])
+    is_short = bool(n < SHORT and able[0])
+    flagged, at = _voted(scores, limits, np.arange(len(able)) == 0 if is_short else able)
+    return scores, able, is_short, flagged, at
 
 
 @exact_kernel
-def _voted(scores: Values, limits: Values, voters: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
+def _voted(scores: Values, limits: Values, voters: Claims) -> tuple[Places, int]:
     """(places that more than half of the voters flag, place of the greatest |z| or -1)."""
     n = scores.shape[1]
     flagged = np.empty(n, np.int64)

@@ -17,6 +17,7 @@ PAIRS = 100_000
 """So many pairs are drawn beyond; the median's rank then errs by 0.16 % (one standard error)."""
 SURE = 0.05
 """Mann-Kendall's p below which there is a trend."""
+_FEW = 300  # values below which comparing every pair, many at once, is faster than merging
 
 
 def trend(value: Values, ordered: Values | None = None, seed: int = 0) -> Trend:
@@ -131,8 +132,13 @@ def _concordance(value: Values, ordered: Values) -> tuple[int, float, float]:
 def _inversions(value: Values) -> int:
     """Pairs in which the later value is less: counted while runs are merged from below."""
     n = len(value)
-    run, merged = value.copy(), np.empty(n)
     found = 0
+    if n < _FEW:
+        for step in range(1, n):
+            for i in range(n - step):
+                found += value[i + step] < value[i]
+        return found
+    run, merged = value.copy(), np.empty(n)
     width = 1
     while width < n:
         for low in range(0, n, 2 * width):

@@ -127,5 +127,8 @@ def _analyzed(of: Points, options: _Options, check: Check) -> AnalysisOut:
         remedy = "narrow start and end" if len(of.value) else "widen it"
         reason = f"{of.name} has {len(of.value):,} samples in this window, not {LEAST} to {MOST:,}; {remedy}"
         raise InputError(reason, (Refusal("$.windowS", of.name, reason),))
-    found = analyze(of.value, threshold=options.threshold, methods=options.methods)
+    try:
+        found = analyze(of.value, threshold=options.threshold, methods=options.methods)
+    except InputError as error:
+        raise InputError(str(error), (Refusal("$", of.name, str(error)),)) from None
     return analysis_out(found, of, options.lang, now_ms())

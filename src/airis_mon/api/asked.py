@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 import msgspec
 import numpy as np
 from litestar import Response
+from litestar.types import Receive, Scope, Send
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from airis_mon.api.body import decoded, read_body
@@ -163,12 +164,27 @@ def said(found: Answered, **metadata: Any) -> Response[bytes]:
     return answer_of(found.raw, cached=found.is_cached, **metadata)
 
 
+class Ready(Response[bytes]):
+    """A body of JSON that is sent as it is: the framework's own answer takes five times as long to be made."""
+
+    def to_asgi_response(self, *_: Any, status_code: int | None = None, **__: Any) -> Any:
+        """What sends it, with the route's status."""
+        length = str(len(self.content)).encode()
+        headers = [(b"content-type", JSON.encode()), (b"content-length", length)]
+
+        async def send_ready(_scope: Scope, _receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": status_code or 200, "headers": headers})
+            await send({"type": "http.response.body", "body": self.content, "more_body": False})
+
+        return send_ready
+
+
 def answer_of(raw: msgspec.Raw, **metadata: Any) -> Response[bytes]:
     """The success envelope around the JSON of a result."""
     told = msgspec.json.encode(metadata)
     now = stamp(now_ms()).encode()
     body = b'{"success":true,"result":' + bytes(raw) + b',"metadata":' + told + b',"timestamp":"' + now + b'"}'
-    return Response(body, media_type=JSON)
+    return Ready(body, media_type=JSON)
 
 
 # -- one series -----------------------------------------------------------------------------------------------------

@@ -118,6 +118,8 @@ def told(analysis: Analysis, lang: Lang) -> Told:
 def number(x: float) -> str:
     """A number in four significant digits: 63.46, 1,235, 0.0123; beyond 1e15 and below 1e-4 with an exponent."""
     size = abs(x)
+    if 1e-4 <= size < 999:  # most numbers: neither a comma nor an exponent
+        return f"{x:.{DIGITS}g}"
     if size == 0:
         return "0"
     if not 1e-4 <= size < 1e15:
