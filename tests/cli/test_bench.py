@@ -95,7 +95,7 @@ def test_each_question_hears_what_was_found_before_it(capsys):
 
 
 def test_claims_are_not_measured_again(capsys):
-    found = bench.ask("claims", {"quality": ANSWER, "rca": ANSWER}, quick=False)
+    found = bench.ask("claims", {"quality": ANSWER, "rca": ANSWER, "prediction": ANSWER}, quick=False)
     assert found.question == "claims"
     assert found.claims[0].verdict == "INCONCLUSIVE"
     assert "fairness unknown" in found.claims[0].why

@@ -114,7 +114,7 @@ def ask(
     from airis_mon.cli.progress import Progress
 
     module = load(f"airis_mon.yardstick.{name}")
-    if name == "claims" and {"quality", "rca"} <= set(known):
+    if name == "claims" and set(module.ASKED) <= set(known):
         return module.claimed(known)  # type: ignore[no-any-return]
     more = {"data": data} if name in PUBLIC else {}
     with Progress(f"bench {name}", sys.stderr) as bar:

@@ -23,6 +23,7 @@ from airis_mon.simulate.faults import Fault
 from airis_mon.simulate.world import World
 from airis_mon.yardstick.base import Answer, Row, Tell, untold
 from airis_mon.yardstick.patterns import AFTER_MS, DAYS, METRIC_NAME, OWNER, patterns
+from airis_mon.yardstick.prevention import claim, compared, false_per_host_week
 from airis_mon.yardstick.rulesarm import metrics_read
 from airis_mon.yardstick.scraped import Scraped, scraped
 from airis_mon.yardstick.warned import (
@@ -54,6 +55,9 @@ STATIC, CHOSEN = "fixed share 85 %", "fixed share chosen"
 LINEAR, MIXIN, OURS = "predict_linear 6h -> 24h", "predict_linear 6h -> 24h and > 60 % used", "ours"
 OTHERS = (LINEAR, MIXIN, OURS)
 """The arms that are no fixed share."""
+AGAINST = (LINEAR, STATIC)
+"""Whom the claim is held against."""
+PARTS = ("test", "test patterns")
 WRITTEN_FOR = "2"
 """The version of the world whose metrics, limits and leads RESOURCES and REMARKS describe."""
 REMARKS = (
@@ -126,8 +130,11 @@ def answer(*, quick: bool, tell: Tell) -> Answer:
     seeds = TEST_SEEDS[:1] if quick else TEST_SEEDS
     drawn = on_patterns(seeds, lines)
     rows += [Row(arm, "test patterns", figures(some)) for arm, some in drawn.items()]
-    for part, arms in (("test", found), ("test patterns", drawn)):
-        rows.append(Row(f"{OURS} beside {STATIC}", part, skill(arms[OURS], arms[STATIC])))
+    both = zip(PARTS, (found, drawn), strict=True)
+    pairs = [(other, part, arms[OURS], arms[other]) for part, arms in both for other in AGAINST]
+    for other, part, ours, theirs in pairs:
+        measures = skill(ours, theirs) | compared(ours, theirs)
+        rows.append(Row(f"{OURS} beside {other}", part, measures | {"falsePerHostWeek": false_per_host_week(ours)}))
     tell(1.0, "prediction")
     return Answer(
         "prediction",
@@ -138,6 +145,7 @@ def answer(*, quick: bool, tell: Tell) -> Answer:
             "tried": {name: brief(some) for name, some in tried.items()},
         },
         rows=tuple(rows),
+        claims=tuple(claim(*pair, quick=quick) for pair in pairs),
         seconds=time.perf_counter() - began,
         remarks=REMARKS,
     )
