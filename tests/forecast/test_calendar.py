@@ -93,3 +93,9 @@ def test_a_zone_tells_its_country(name, country):
 def test_every_zone_of_the_table_exists_and_its_country_has_holidays():
     assert set(_COUNTRY) <= zoneinfo.available_timezones()
     assert set(_COUNTRY.values()) <= set(holidays.list_supported_countries())
+
+
+@pytest.mark.parametrize("name", ["__class__", "country_holidays", "HolidayBase", "HolidaySum", "NYSE", "registry", ""])
+def test_what_is_no_country_is_refused_although_the_package_has_something_of_that_name(name):
+    with pytest.raises(ConfigError, match="no holidays of the country"):
+        known(name)

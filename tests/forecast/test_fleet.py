@@ -94,6 +94,35 @@ def test_a_model_whose_library_is_missing_is_left_out_by_name():
     )
 
 
+class Lacking(Fixed):
+    """Notices only when it learns that its library is not there."""
+
+    def fit(self, panel):
+        raise MissingExtra("oracles", "forecast")
+
+
+def test_a_model_that_lacks_its_library_when_it_learns_is_left_out_as_if_never_named():
+    told = []
+    answer = forecast(
+        days(),
+        24,
+        models=["wise", "smooth"],
+        make=lambda kind: Lacking(0) if kind == "wise" else own(kind),
+        tell=lambda share, _: told.append(share),
+    )
+    without = forecast(days(), 24, models=["smooth"])
+    assert answer.left_out == ("wise: oracles is not installed; install it with: pip install 'airis-mon[forecast]'",)
+    assert answer.model == without.model
+    np.testing.assert_array_equal(answer.mean, without.mean)
+    assert told[-1] == 1
+
+
+@pytest.mark.parametrize("kind", ["../fleet", "..fleet", "a..b", "__init__", "", "smooth.", "os", "Smooth"])
+def test_nothing_but_a_kind_of_ours_is_ever_imported(kind):
+    with pytest.raises(ConfigError, match="there is no forecaster"):
+        own(kind)
+
+
 def test_a_set_stands_for_its_kinds():
     heard = []
 

@@ -132,11 +132,9 @@ def _days(country: str, first_year: int, last_year: int) -> tuple[int, ...]:
         import holidays
     except ImportError:
         raise MissingExtra("holidays", "forecast") from None
-    try:
-        found = holidays.country_holidays(country, years=range(first_year, last_year + 1))
-    except NotImplementedError:
-        known = sorted(holidays.list_supported_countries())
-        close = difflib.get_close_matches(country.upper(), known, 1)
+    if country not in (listed := holidays.list_supported_countries()):  # the package would call any name of its own
+        close = difflib.get_close_matches(country[:40].upper(), sorted(listed), 1)
         hint = f"; did you mean {close[0]}?" if close else "; give its code of ISO 3166, such as KR or US"
-        raise ConfigError(f"holidays: no holidays of the country {country!r} are known{hint}") from None
+        raise ConfigError(f"holidays: no holidays of the country {country[:40]!r} are known{hint}")
+    found = holidays.country_holidays(country, years=range(first_year, last_year + 1))
     return tuple(int(np.datetime64(day, "D").astype(np.int64)) for day in found)
