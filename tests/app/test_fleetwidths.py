@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,17 @@ def test_intervals_that_held_too_little_grow_those_of_others_stay(tmp_path: Path
     grown = np.exp(0.1 * 0.5)
     np.testing.assert_allclose(lower, [[10 - grown] * 2, [4, 4]])
     np.testing.assert_allclose(upper, [[10 + 2 * grown] * 2, [7, 7]])
+
+
+def test_an_interval_that_grew_still_says_nothing_below_zero_of_what_never_was() -> None:
+    widths = Widths(0.9)
+    for _ in range(40):
+        widths.learn([A, B], np.zeros(2))
+    assert (widths.widened([A, B], forecast())[0] < 0).all()
+    lower, upper = widths.widened([A, B], replace(forecast(), never_negative=np.array([True, False])))
+    assert (lower[0] == 0).all()
+    assert (lower[1] < 0).all()
+    assert (upper > 10).all()
 
 
 def test_what_was_learned_stays_over_a_restart_and_a_damaged_file_is_forgotten(tmp_path: Path) -> None:

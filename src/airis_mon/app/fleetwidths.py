@@ -38,9 +38,13 @@ class Widths:
         self._keep(keys)
 
     def widened(self, keys: Sequence[Key], found: Forecast) -> tuple[Values, Values]:
-        """(lower, upper) of a forecast of these signals with what was learned."""
+        """(lower, upper) of a forecast of these signals with what was learned; nothing below 0 that never was."""
         online = Online(found.level, np.array([self.of(key) for key in keys]))
-        return online.widened(found.lower, found.mean, found.upper, np.arange(len(keys)))
+        lower, upper = online.widened(found.lower, found.mean, found.upper, np.arange(len(keys)))
+        floored = found.never_negative
+        if len(floored):
+            lower[floored] = np.maximum(lower[floored], 0.0)
+        return lower, upper
 
     def _keep(self, keys: Sequence[Key]) -> None:
         if self._path is None:
