@@ -136,3 +136,9 @@ def test_of_many_models_the_first_are_named(model, short):
 def test_a_place_that_cannot_be_written_is_an_error_in_words(tmp_path):
     with pytest.raises(AirisError, match="cannot be written"):
         draw(tmp_path / "none" / "p.png", grid(), made(), None, 0, "UTC")
+
+
+@pytest.mark.parametrize("name", [r"$\bad$", r"$\bad$" * 30 + '{a="$x$"}', "$$", "a$"])
+def test_dollar_signs_in_a_name_are_drawn_as_letters(tmp_path, name):
+    draw(tmp_path / "p.png", grid(name), made(), None, 0, "UTC")
+    assert (tmp_path / "p.png").stat().st_size > 10_000

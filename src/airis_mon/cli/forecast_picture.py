@@ -124,7 +124,7 @@ def _axes(axes: Any, grid: Gridded, series: int, zone: str, rates: bool) -> None
     axes.set_xlabel(f"time ({zone}), {_span(grid.step_ms)} a point")
     metric = grid.names[series].partition("{")[0]
     unit = _unit(grid, series, rates=rates)
-    axes.set_ylabel(f"{_short(metric, 40)} ({unit})" if unit else f"{_short(metric, 40)} (value)")
+    axes.set_ylabel(_plain(f"{_short(metric, 40)} ({unit or 'value'})"))
     axes.yaxis.set_major_formatter(EngFormatter(unit=unit))
     axes.grid(color="0.85", lw=0.6)
     axes.set_axisbelow(True)
@@ -153,7 +153,12 @@ def _title(grid: Gridded, made: Forecast, check: Check | None, series: int, unit
             parts[-1] += f", {made.error[series] / base:.0%} of seasonal naive's"
     if check is not None and np.isfinite(check.covered[series]):
         parts.append(f"the earlier interval held {check.covered[series]:.0%}")
-    return _short(grid.names[series].replace("$", r"\$"), NAME), "  ·  ".join(parts).replace("$", r"\$")
+    return _plain(_short(grid.names[series], NAME)), _plain("  ·  ".join(parts))
+
+
+def _plain(text: str) -> str:
+    """As matplotlib draws it letter by letter: between two dollar signs it would read mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _short(text: str, most: int) -> str:
