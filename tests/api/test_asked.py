@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema_rs
 import msgspec
 import pytest
 
-from airis_mon.api.asked import MOST_VALUES, AskedSeries, language_of, schema_of, source_of, struct_of
+from airis_mon.api.asked import (
+    INLINE_ITEMS,
+    MOST_VALUES,
+    AskedSeries,
+    language_of,
+    moment_of,
+    schema_of,
+    source_of,
+    sources_from,
+    struct_of,
+)
+from airis_mon.api.faults import MOST_BYTES
 from airis_mon.errors import InputError
 from airis_mon.series.batch import MAX_REFUSALS
 
@@ -102,6 +114,78 @@ def test_every_bad_number_is_told_as_far_as_they_are_described():
     with pytest.raises(InputError) as caught:
         read('{"values": [' + ",".join(["null"] * 500) + "]}")
     assert len(caught.value.refusals) == MAX_REFUSALS
+
+
+def test_a_large_body_is_not_read_again_for_what_is_wrong_with_it():
+    bad = b"[]," * (MOST_BYTES // 3 + 1)
+    with pytest.raises(InputError) as caught:
+        read(b'{"values": [' + bad + b"1]}")
+    (only,) = caught.value.refusals
+    assert (only.path, only.value, only.reason) == ("$.values[0]", "", "Expected `float`, got `array`")
+
+
+def test_a_field_as_long_as_the_body_is_told_by_its_beginning():
+    path, value, _ = refused(b'{"' + b"a" * 1_000_000 + b'": 1}')
+    assert (path, value) == ("$." + "a" * 80, "")
+
+
+class Asked(AskedSeries, forbid_unknown_fields=True, kw_only=True):
+    horizon: int
+    methods: list[Literal["zscore", "iqr"]] | msgspec.UnsetType = msgspec.UNSET
+
+
+def test_each_fault_of_a_body_has_its_entry():
+    with pytest.raises(InputError) as caught:
+        struct_of(b'{"horizon": 1, "values": [1, null, "x"], "treshold": 3, "metrc": 1}', Asked)
+    told = {r.path: r.reason.partition(";")[0] for r in caught.value.refusals}
+    assert told == {
+        "$.values[1]": "is no number",
+        "$.values[2]": "is no number",
+        "$.treshold": "is no field here",
+        "$.metrc": "is no field here",
+    }
+    with pytest.raises(InputError) as caught:
+        struct_of(b'{"horizn": 1, "values": [null]}', Asked)
+    assert [r.path for r in caught.value.refusals] == ["$.horizn", "$.values[0]"]
+
+
+def test_a_wrong_choice_gets_those_there_are_and_the_nearest():
+    with pytest.raises(InputError) as caught:
+        struct_of(b'{"horizon": 1, "methods": ["zscor"]}', Asked)
+    (only,) = caught.value.refusals
+    assert only.path == "$.methods[0]"
+    assert only.reason.startswith("is none of ")
+    assert only.reason.endswith("; did you mean zscore?")
+    assert "iqr" in only.reason
+
+
+def test_a_missing_field_is_named_in_the_path():
+    with pytest.raises(InputError, match=r"\$\.horizon: is missing"):
+        struct_of(b"{}", Asked)
+
+
+@pytest.mark.parametrize("given", ["1900-01-01T00:00:00Z", "-5", -5.0, -3e12, 1e30, "300000000000000"])
+def test_times_that_cannot_be_written_are_refused_and_never_moved(given):
+    with pytest.raises(InputError, match=r"\$\.start: lies outside the years 1970 to 9999"):
+        moment_of(given, "$.start")
+
+
+def test_the_first_and_the_last_time_are_taken():
+    assert moment_of(0.0, "$.start") == moment_of("1970-01-01T00:00:00Z", "$.start") == 0
+    assert moment_of("9999-12-31T23:59:59Z", "$.start") == 253_402_300_799_000
+
+
+@pytest.mark.parametrize(("count", "is_beside"), [(INLINE_ITEMS // 2, False), (INLINE_ITEMS // 2 + 1, True)])
+async def test_long_series_are_read_beside_the_event_loop(count, is_beside):
+    one = AskedSeries(values=[1.0] * count, timestamps=[float(i) for i in range(count)])
+    asked = Many(series=[one])
+
+    def make() -> tuple[int, Any]:
+        return threading.get_ident(), source_of(one)
+
+    thread, source = await sources_from(asked, make)
+    assert (thread != threading.get_ident()) == is_beside
+    assert source.t[-1] == 1000 * (count - 1)
 
 
 def test_the_limits_of_a_question_are_named():

@@ -14,7 +14,7 @@ from airis_mon.analyze.base import LEAST, METHODS, MOST
 from airis_mon.api import window
 from airis_mon.api.analysis_example import ANALYSIS
 from airis_mon.api.analysis_out import AnalysisAnswer, AnalysisList, AnalysisOut, analysis_out
-from airis_mon.api.asked import AskedSeries, answered, body_of, language_of, refuse, schema_of, source_of
+from airis_mon.api.asked import AskedSeries, answered, body_of, language_of, refuse, schema_of, source_of, sources_from
 from airis_mon.api.given import Req, TheGiven
 from airis_mon.api.openapi import JSON, Body, Doc
 from airis_mon.api.schemas import now_ms
@@ -80,7 +80,7 @@ async def analyze_values(request: Req, given: TheGiven) -> Response[bytes]:
     """
     asked = await body_of(request, given, _Analyze)
     options = _options(asked, given.engine.analytics.threshold, language_of(request))
-    sources = _sources(asked)
+    sources = await sources_from(asked, lambda: _sources(asked))
 
     def work(points: Sequence[Points], check: Check) -> Any:
         found = [_analyzed(p, options, check) for p in points]

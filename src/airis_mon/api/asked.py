@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-import json
+import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import msgspec
@@ -16,25 +15,24 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from airis_mon.api.body import decoded, read_body
 from airis_mon.api.errors import HttpError
+from airis_mon.api.faults import MOST_BYTES, faulty, no_json
 from airis_mon.api.given import Req, TheGiven
 from airis_mon.api.metrics import media_of
 from airis_mon.api.openapi import JSON
-from airis_mon.api.params import LATEST_MS, MILLISECONDS_FROM, read_id, read_time
+from airis_mon.api.params import LATEST_MS, MILLISECONDS_FROM, exact_time, read_id
 from airis_mon.api.promql import while_wanted
 from airis_mon.api.schemas import now_ms, stamp
 from airis_mon.app.analytics import LARGEST, Answered, Source, Work
 from airis_mon.errors import InputError, Refusal
-from airis_mon.series.batch import MAX_REFUSALS, Times, Values
+from airis_mon.series.batch import Times, Values
 
 T = TypeVar("T")
 
 MOST_VALUES = 1_000_000
 HOUR_MS = 3_600_000
-_AT = re.compile(r" - at `(\$[^`]*)`\Z")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+INLINE_ITEMS = 2_000
+"""More values and times of one body are read in a thread: a time in words takes 4 us."""
 _SHARE = re.compile(r"[01](\.\d{1,3})?\Z", re.ASCII)
-_NO_NUMBER = re.compile(rb"(?<![\w\"])-?(?:NaN|Infinity|nan|inf)\b")
 
 Moment = str | float
 """RFC 3339, epoch seconds or milliseconds."""
@@ -90,23 +88,29 @@ async def body_of(request: Req, given: TheGiven, kind: type[T]) -> T:
     body = await read_body(request, given.bounds.json_bytes, given.bounds.body_timeout_s)
     if encoding := request.headers.get("content-encoding", ""):
         body = await decoded(body, encoding, given.bounds.json_bytes)
-    return struct_of(body, kind)
+    if len(body) <= MOST_BYTES:
+        return struct_of(body, kind)
+    return await asyncio.to_thread(struct_of, body, kind)
+
+
+async def sources_from(asked: Struct, make: Callable[[], T]) -> T:
+    """What `make` reads out of a body that has series; in a thread when they are long. Raises what it raises."""
+    parts = [asked, getattr(asked, "target", UNSET), *(getattr(asked, "series", UNSET) or ())]
+    lists = [getattr(one, name, UNSET) or () for one in parts for name in ("values", "timestamps")]
+    return make() if sum(map(len, lists)) <= INLINE_ITEMS else await asyncio.to_thread(make)
 
 
 def struct_of(body: bytes, kind: type[T]) -> T:
-    """A JSON text as a Struct. Raises InputError with `details`."""
+    """A JSON text as a Struct. Raises InputError with one entry in `details` per fault."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise _faulty(body, kind, str(error)) from None
+        raise faulty(body, schema_of(kind), str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = f"is no JSON: {error}"
-        if _NO_NUMBER.search(body):
-            reason = "is no JSON, which has neither NaN nor Infinity; leave such values out"
-        refuse("$", body[:80].decode(errors="replace"), reason)
+        raise no_json(body, error) from None
 
 
-def schema_of(kind: type[Struct]) -> dict[str, Any]:
+def schema_of(kind: type[Any]) -> dict[str, Any]:
     """The JSON schema of a body, without references."""
     (schema,), parts = msgspec.json.schema_components((kind,), ref_template="{name}")
     whole: dict[str, Any] = _inlined(schema, parts)
@@ -250,71 +254,18 @@ def _window(asked: AskedSeries, path: str) -> tuple[int, int]:
 
 def moment_of(given: Moment, path: str) -> int:
     """Milliseconds of a time in a body; path: where it stands. Raises InputError."""
-    if isinstance(given, float):  # as `read_time` has it, for thousands at once
-        return round(min(max(given if abs(given) >= MILLISECONDS_FROM else given * 1000, 0.0), LATEST_MS))
-    try:
-        return read_time(given)
-    except InputError as error:
-        refuse(path, given, str(error))
-
-
-# -- what is wrong with a body --------------------------------------------------------------------------------------
-
-
-def _faulty(body: bytes, kind: Any, message: str) -> InputError:
-    """Why a JSON text is not what was asked for; of bad numbers every one, as far as they are told."""
-    found = _AT.search(message)
-    path, reason = (found[1], message[: found.start()]) if found else ("$", message)
-    if unknown := _UNKNOWN.fullmatch(reason):
-        names = _fields(kind) if path == "$" else _fields(AskedSeries)
-        return _refused(f"{path}.{unknown[1][:80]}", "", f"is no field here; {_hint(unknown[1], names)}")
-    raw = _any(body)
-    parent = path.rpartition("[")[0]
-    if path.endswith("]") and isinstance(values := _at(raw, parent), list) and "`float`" in reason:
-        refusals = tuple(_bad_numbers(values, parent))
-        if refusals:
-            return InputError(f"{refusals[0].path}: {refusals[0].reason}", refusals[:MAX_REFUSALS])
-    return _refused(path, json.dumps(_at(raw, path))[:200], reason)
-
-
-def _bad_numbers(values: list[Any], parent: str) -> Iterator[Refusal]:
-    for i, value in enumerate(values):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            shown = json.dumps(value)[:200]
-            yield Refusal(f"{parent}[{i}]", shown, "is no number; leave it out or send a number")
-
-
-def _any(body: bytes) -> Any:
-    """A JSON text as it is, to show parts of it; None when that is too deep or too long a number."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _at(raw: Any, path: str) -> Any:
-    """What stands at a path such as `$.series[0].values`."""
-    for name, index in _STEP.findall(path):
+    if isinstance(given, float):
+        t = given if abs(given) >= MILLISECONDS_FROM else given * 1000
+    else:
         try:
-            raw = raw[int(index)] if index else raw[name]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return raw
-
-
-def _fields(kind: Any) -> list[str]:
-    return list(kind.__struct_encode_fields__)
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
+            t = exact_time(given)
+        except InputError as error:
+            refuse(path, given, str(error))
+    if not 0 <= t <= LATEST_MS:
+        refuse(path, str(given), "lies outside the years 1970 to 9999")
+    return round(t)
 
 
 def refuse(path: str, value: str, reason: str) -> NoReturn:
     """Raises InputError with one entry in `details`: where it stands, what was there, why that cannot be used."""
-    raise _refused(path, value, reason)
-
-
-def _refused(path: str, value: str, reason: str) -> InputError:
-    return InputError(f"{path}: {reason}", (Refusal(path, value, reason),))
+    raise InputError(f"{path}: {reason}", (Refusal(path, value, reason),))

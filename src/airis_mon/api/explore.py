@@ -10,9 +10,20 @@ from litestar import Response, post
 from msgspec import UNSET, UnsetType
 
 from airis_mon.api import explore_example as examples
-from airis_mon.api.asked import AskedSeries, answered, body_of, language_of, moment_of, refuse, schema_of, source_of
+from airis_mon.api.asked import (
+    AskedSeries,
+    answered,
+    body_of,
+    language_of,
+    moment_of,
+    refuse,
+    schema_of,
+    source_of,
+    sources_from,
+)
 from airis_mon.api.explore_asked import (
     COMPARED_STEPS,
+    MOST_SERIES,
     STEPS,
     ChangePoints,
     Compare,
@@ -93,12 +104,13 @@ async def decompose(request: Req, given: TheGiven) -> Response[bytes]:
     Stored samples are put on their regular grid; gaps are drawn through for the fit, counted, and null in `residual`.
     """
     asked = await body_of(request, given, Decompose)
+    source = await sources_from(asked, lambda: source_of(asked))
     ask = Apart(seasons_of(asked.seasons, asked.seasons_s), asked.robust, _lang(request, asked.language))
 
     def work(points: Sequence[Points], check: Check) -> Decomposed:
         return decomposed(points[0], ask, check)
 
-    return await answered(request, given, "decompose", [source_of(asked)], {"ask": ask}, work)
+    return await answered(request, given, "decompose", [source], {"ask": ask}, work)
 
 
 @post(
@@ -109,12 +121,13 @@ async def decompose(request: Req, given: TheGiven) -> Response[bytes]:
 async def find_changes(request: Req, given: TheGiven) -> Response[bytes]:
     """Where the level of a series changed, by how much, and when."""
     asked = await body_of(request, given, ChangePoints)
+    source = await sources_from(asked, lambda: source_of(asked))
     ask = Levels(seasons_of(asked.seasons, asked.seasons_s), asked.penalty, _lang(request, asked.language))
 
     def work(points: Sequence[Points], check: Check) -> Changed:
         return changed(points[0], ask, check)
 
-    return await answered(request, given, "changepoints", [source_of(asked)], {"ask": ask}, work)
+    return await answered(request, given, "changepoints", [source], {"ask": ask}, work)
 
 
 @post(
@@ -128,7 +141,7 @@ async def find_correlations(request: Req, given: TheGiven) -> Response[bytes]:
     Rank correlations over lags; chance is counted out for the search over lags and over series.
     """
     asked = await body_of(request, given, Correlate)
-    target = source_of(asked.target, "$.target")
+    target = await sources_from(asked, lambda: source_of(asked.target, "$.target"))
     others, labels = await _others(given, asked, target)
     if target.fp is not None and labels:
         kept = [i for i, one in enumerate(labels) if others[i].fp != target.fp and not _is(one, target.fp)]
@@ -161,7 +174,8 @@ async def find_similar(request: Req, given: TheGiven) -> Response[bytes]:
     `distance` is between z-normalised windows; correlation = 1 - distance^2 / (2 * points).
     """
     asked = await body_of(request, given, FindSimilar)
-    sources = [source_of(asked), *(sources_of(asked.series, "$.series") if asked.series is not UNSET else [])]
+    listed = [] if asked.series is UNSET else asked.series
+    sources = await sources_from(asked, lambda: [source_of(asked), *(sources_of(listed, "$.series") if listed else [])])
     ask = _shape(asked, _lang(request, asked.language))
     if asked.shape is not UNSET:
         sources.insert(0, Source("", value=np.array(asked.shape, np.float64)))
@@ -186,7 +200,8 @@ async def compare_windows(request: Req, given: TheGiven) -> Response[bytes]:
     way = one_way(match=asked.match, query=asked.query, series=asked.series)
     labels: list[Labels] = []
     if way == "series" and asked.split_at is not UNSET:
-        windows, sources = None, _split(asked, asked.split_at)
+        at = asked.split_at
+        windows, sources = None, await sources_from(asked, lambda: _split(asked, at))
     else:
         windows = windows_of(asked)
         sources, labels = await _in_windows(given, asked, windows)
@@ -218,7 +233,8 @@ def _lang(request: Req, asked: Lang | UnsetType) -> Lang:
 async def _others(given: TheGiven, asked: Correlate, target: Source) -> tuple[list[Source], list[Labels]]:
     """What is held against the target, over the target's time."""
     if one_way(series=asked.series, match=asked.match, query=asked.query) == "series" and asked.series is not UNSET:
-        return sources_of(asked.series, "$.series"), []
+        listed = asked.series
+        return await sources_from(asked, lambda: sources_of(listed, "$.series")), []
     if target.t is not None and len(target.t):
         window = Window(int(target.t[0]), int(target.t[-1]))
     elif target.start is not None and target.end is not None:
@@ -266,8 +282,15 @@ async def _in_windows(
         return await matched(given, asked.match, windows)
     if asked.query is not UNSET:
         return await queried(given, asked.query, windows, step_of(asked.step_s, windows[1], COMPARED_STEPS))
+    return await sources_from(asked, lambda: _cut(asked, windows)), []
+
+
+def _cut(asked: Compare, windows: tuple[Window, Window]) -> list[Source]:
+    """The listed series, each once per window."""
+    if not asked.series:
+        refuse("$.series", "[]", f"is empty; give 1 to {MOST_SERIES:,} series")
     sources = []
-    for i, one in enumerate(asked.series or ()):
+    for i, one in enumerate(asked.series):
         path = f"$.series[{i}]"
         source = source_of(one, path)
         if source.fp is not None:
@@ -280,7 +303,7 @@ async def _in_windows(
         else:
             cuts = (np.searchsorted(source.t, [w.start, w.end + 1]) for w in windows)
             sources += [Source(source.name, value=source.value[a:b], t=source.t[a:b]) for a, b in cuts]
-    return sources, []
+    return sources
 
 
 def _refuse_times(one: AskedSeries, path: str) -> None:
@@ -298,5 +321,8 @@ def _split(asked: Compare, at: int) -> list[Source]:
     for i, source in enumerate(sources_of(asked.series or [], "$.series")):
         if source.value is None:
             refuse(f"$.series[{i}].seriesId", "", "means a stored series, which has times; give at instead of splitAt")
+        if not 0 < at < len(source.value):
+            last = len(source.value) - 1
+            refuse("$.splitAt", str(at), f"leaves nothing on one side of $.series[{i}].values; give 1 to {last:,}")
         sources += [Source(source.name, value=source.value[:at]), Source(source.name, value=source.value[at:])]
     return sources

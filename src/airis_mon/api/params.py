@@ -94,12 +94,15 @@ def read_time(text: str) -> int:
     Times outside the years 1970 to 9999 become the nearest inside: no sample lies between. Raises InputError for what
     is no time.
     """
-    if _DIGITS.match(text):
-        number = float(text)
-        t = number if abs(number) >= MILLISECONDS_FROM else number * 1000
-    else:
-        t = _read_rfc3339(text)
-    return round(min(max(t, 0), LATEST_MS))
+    return round(min(max(exact_time(text), 0), LATEST_MS))
+
+
+def exact_time(text: str) -> float:
+    """As `read_time`, wherever the time lies."""
+    if not _DIGITS.match(text):
+        return _read_rfc3339(text)
+    number = float(text)
+    return number if abs(number) >= MILLISECONDS_FROM else number * 1000
 
 
 def read_id(text: str) -> int:
