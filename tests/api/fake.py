@@ -26,7 +26,7 @@ from airis_mon.series.matchers import Matcher, compile_matchers
 from airis_mon.series.steps import Steps
 from airis_mon.store import base
 from airis_mon.store.records import JobState
-from tests.api.foretelling import FakeFleet
+from tests.api.foretelling import FakeFleet, foreteller
 from tests.api.predicting import FakePredictions
 
 T = 1_772_366_400_000
@@ -376,7 +376,7 @@ class FakeEngine:
 
     @functools.cached_property
     def analytics(self) -> Analytics:
-        return Analytics(FakeStored(note=self._note), lambda: T, **self.asked)
+        return Analytics(FakeStored(note=self._note), lambda: T, **{"foreteller": foreteller(), **self.asked})
 
     @property
     def fleet(self) -> Any:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from airis_mon.app.fleet import Plan, Standing
-from airis_mon.app.fleetwork import foretell
-from airis_mon.forecast.base import Forecast, Panel
+from airis_mon.app.foreteller import Foreteller
 from airis_mon.series.labels import Labels
 from airis_mon.series.matchers import Matcher, compile_matchers
 from airis_mon.store.base import Foreseen, Outcomes
@@ -68,5 +67,15 @@ class FakeFleet:
             ("ses",),
         )
 
-    async def foretell(self, panel: Panel, horizon: int, level: float, models: Any, holidays: Any) -> Forecast:
-        return await asyncio.to_thread(foretell, panel, horizon, level, models, holidays)
+
+class Here:
+    """A thread in place of a process."""
+
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.to_thread(function, *args)
+
+
+def foreteller() -> Foreteller:
+    """Forecasts what is asked for, in this process."""
+    worker: Any = Here()
+    return Foreteller(worker)

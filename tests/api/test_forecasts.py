@@ -1,4 +1,4 @@
-"""POST /analytics/forecast over the fake engine, which has no process of its own for it."""
+"""POST /analytics/forecast over the fake engine, which forecasts in a thread."""
 
 from __future__ import annotations
 
@@ -58,6 +58,13 @@ async def test_a_bad_field_is_named_with_its_limit(client: Any, body: dict[str, 
     assert answer.status_code == 400, answer.text
     assert said in answer.text
     assert answer.json()["details"][0]["path"] == path
+
+
+async def test_values_are_forecast_also_where_nothing_that_is_watched_is(client: Any, engine: Any) -> None:
+    engine.fleet_of = None
+    answer = await ask(client, horizon=4, seasons=[4])
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["result"]["mean"] == pytest.approx([10, 30, 50, 20])
 
 
 async def test_without_a_fleet_nothing_is_listed(client: Any, engine: Any) -> None:

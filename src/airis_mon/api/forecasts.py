@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
-import contextlib
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -35,17 +32,13 @@ from airis_mon.api.series import ID, SIGNAL
 from airis_mon.app.analytics import Check, Points, Source
 from airis_mon.app.fleet import Fleet, Standing
 from airis_mon.app.fleetaccuracy import by_signal
-from airis_mon.app.fleetwork import foretell
-from airis_mon.app.foretelling import LEAST, MOST_HORIZON, Asked, panel_of
-from airis_mon.errors import ConfigError, Conflict, InputError, NotFound, Refusal
+from airis_mon.app.foretelling import LEAST, MOST_HORIZON, Asked
+from airis_mon.errors import ConfigError, InputError, NotFound, Refusal
 from airis_mon.explain.foretold import Held, told
-from airis_mon.forecast.base import Forecast, Panel
 from airis_mon.series.labels import hex_id
 
 MOST_VALUES = 10_000
 WEEK_MS = 7 * 86_400_000
-WAIT_S = 0.2
-"""So often somebody who waits for the process of forecasts looks whether the client is still there."""
 
 LIMIT = whole("limit", "So many at most.", 100, 10_000, "narrow `match`")
 OFFSET = whole("offset", "Leaves out so many first.", 0, 10_000_000, "narrow `match`", least=0)
@@ -96,13 +89,13 @@ async def forecast_values(request: Req, given: TheGiven) -> Response[bytes]:
     lang = language_of(request) if asked.language is UNSET else asked.language
     seasons = None if asked.seasons is UNSET else tuple(asked.seasons)
     models, holidays = tuple(asked.models), tuple(asked.holidays)
-    fleet, loop = _fleet(given), asyncio.get_running_loop()
+    foreteller = given.engine.analytics.foreteller
 
-    def work(points: Sequence[Points], check: Check) -> Any:
+    async def work(points: Sequence[Points], _: Check) -> Any:
         (one,) = points
-        panel = panel_of(Asked(one.value, one.t, step_ms or one.step_ms, asked.horizon, seasons))
+        series = Asked(one.value, one.t, step_ms or one.step_ms, asked.horizon, seasons)
         try:
-            found = _made(fleet, loop, panel, (asked.horizon, asked.level, models, holidays), check)
+            panel, found = await foreteller.foretell(series, asked.level, models, holidays)
         except ConfigError as error:  # an unknown kind of model, or country
             path = "$.holidays" if str(error).startswith("holidays") else "$.models"
             raise InputError(f"{path}: {error}", (Refusal(path, "", str(error)),)) from None
@@ -186,33 +179,6 @@ def _source(asked: _Forecast) -> tuple[Source, int | None]:
     if first is None:
         raise ValueError("a time gives times")
     return Source(source.name, value=source.value, t=first[0] + source.step_ms * np.arange(len(source.value))), None
-
-
-def _made(
-    fleet: Fleet | None,
-    loop: asyncio.AbstractEventLoop,
-    panel: Panel,
-    asked: tuple[int, float, tuple[str, ...], tuple[str, ...]],
-    check: Check,
-) -> Forecast:
-    """Asked from the thread of the question; here and now when there is no fleet, and so no process of its own."""
-    if fleet is None:
-        return foretell(panel, *asked)
-    making = asyncio.run_coroutine_threadsafe(fleet.foretell(panel, *asked), loop)
-    try:
-        while True:
-            with contextlib.suppress(concurrent.futures.TimeoutError):
-                return making.result(WAIT_S)
-            check()
-    finally:
-        making.cancel()
-
-
-def _fleet(given: TheGiven) -> Fleet | None:
-    try:
-        return given.engine.fleet
-    except Conflict:
-        return None
 
 
 def _fp(text: str) -> int:

@@ -10,6 +10,7 @@ from airis_mon.app.analytics import Analytics
 from airis_mon.app.curves import Curves
 from airis_mon.app.engine import Engine
 from airis_mon.app.fleet import Fleet, Plan
+from airis_mon.app.foreteller import Foreteller
 from airis_mon.app.ground import local_zone, now_ms
 from airis_mon.app.insight import COMPUTED
 from airis_mon.app.limits import Limit, all_limits
@@ -25,16 +26,17 @@ from airis_mon.store.cache import LocalCache
 def add_ahead(engine: Engine, settings: Settings, access: Access, version: str) -> None:
     """Gives an engine that has not started its questions, forecasts and limits."""
     parts = engine.parts
-    parts.analytics = _analytics(engine, settings, access, version)
     parts.worker = Worker()
+    foreteller = Foreteller(parts.worker, settings.time.zone or local_zone())
+    parts.analytics = _analytics(engine, settings, access, version, foreteller)
     if settings.forecasts.enabled:
-        parts.fleet = _fleet(engine, settings, parts.worker)
+        parts.fleet = _fleet(engine, settings)
     if settings.predict.enabled:
         parts.predictions = _predictions(engine, settings)
     parts.background = [*parts.background, *(part for part in (parts.fleet, parts.predictions) if part is not None)]
 
 
-def _analytics(engine: Engine, settings: Settings, access: Access, version: str) -> Analytics:
+def _analytics(engine: Engine, settings: Settings, access: Access, version: str, foreteller: Foreteller) -> Analytics:
     of, parts = settings.analytics, engine.parts
     curves = parts.insight.curves if parts.insight else Curves(parts.history, now_ms)
     stored = StoredSignals(parts.store, curves, lambda: parts.detection.watch)
@@ -51,10 +53,11 @@ def _analytics(engine: Engine, settings: Settings, access: Access, version: str)
         threshold=of.anomaly_threshold,
         window_s=of.window_s,
         zone=zone_of(settings.time.zone or local_zone()),
+        foreteller=foreteller,
     )
 
 
-def _fleet(engine: Engine, settings: Settings, worker: Worker) -> Fleet:
+def _fleet(engine: Engine, settings: Settings) -> Fleet:
     of, parts = settings.forecasts, engine.parts
     zone = settings.time.zone or local_zone()
     plan = Plan(
@@ -70,7 +73,7 @@ def _fleet(engine: Engine, settings: Settings, worker: Worker) -> Fleet:
         zone=zone,
     )
     widths = Path(settings.data_dir) / "forecast-widths.npz"
-    return Fleet(parts.detection, parts.store, worker, plan, now_ms, widths=widths)
+    return Fleet(parts.detection, parts.store, Worker(), plan, now_ms, widths=widths)
 
 
 def _predictions(engine: Engine, settings: Settings) -> Predictions:

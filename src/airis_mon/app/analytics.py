@@ -6,6 +6,7 @@ Values that are sent along are judged as they are; stored series are read first,
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +21,10 @@ import xxhash
 from airis_mon.analyze.analysis import analyze
 from airis_mon.analyze.chance import confidence
 from airis_mon.app.curves import Check
+from airis_mon.app.foreteller import Foreteller
 from airis_mon.app.queries import Lane
 from airis_mon.app.signals import Found, Wanted
+from airis_mon.app.workers import Worker
 from airis_mon.errors import (
     InputError,
     QueryCancelled,
@@ -38,6 +41,8 @@ FEWER = "send or ask for fewer values"
 COMPILING = "kernels are being compiled, once after an install or upgrade: ask again in a minute"
 LARGEST = 1e100
 """Values beyond would overflow where squares and cubes are summed."""
+HUGE = "huge"
+"""Why a series was left out: it has a value beyond `LARGEST`."""
 INLINE_POINTS = 1_000
 """A light question of so few values is answered at once: a thread would cost more than the work."""
 
@@ -50,6 +55,8 @@ class Source:
 
     name: for people; of a stored one empty = its own. value: (n,) finite; t: (n,) ms, strictly ascending. signal:
     value, rate, mean, p99; None = the only or first one. start, end: ms; without them the last hour until now.
+    path: where it stands in the question. is_optional: one of many that a selector means, so it is left out, with
+    `Points.why`, when nothing can be computed with it; else the question is refused.
     """
 
     name: str
@@ -60,20 +67,29 @@ class Source:
     signal: str | None = None
     start: int | None = None
     end: int | None = None
+    path: str = "$"
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Points:
-    """The numbers of one source: of a stored series its signal's samples. value: (n,) finite; t: (n,) ms, ascending."""
+    """The numbers of one source: of a stored series its signal's samples. value: (n,) finite; t: (n,) ms, ascending.
+
+    why: it was left out, so it has no values; "" = it was not.
+    """
 
     name: str
     t: Times | None
     value: Values
     step_ms: int | None = None
+    why: str = ""
 
 
 Work = Callable[[Sequence[Points], Check], Any]
-"""Makes what msgspec can encode of the points, in a worker thread; calls the check now and then."""
+"""Makes what msgspec can encode of the points, in a worker thread; calls the check now and then.
+
+A coroutine function is awaited on the event loop instead, and cancelled when nobody waits any more.
+"""
 
 
 class Stored(Protocol):
@@ -133,7 +149,7 @@ class Analytics:
     question, all its series together. cache: answers kept in this process, None = none are; shared: with other servers,
     asked only for what takes longer than asking. A key is the content itself (question, options, names, values, times),
     so nothing kept is ever wrong, only old; `version` keeps the answers of another version apart. threshold, window_s:
-    what questions mean that name none; zone: of their hours and weekdays, None = UTC.
+    what questions mean that name none; zone: of their hours and weekdays, None = UTC. foreteller: who forecasts.
     """
 
     def __init__(
@@ -151,11 +167,13 @@ class Analytics:
         threshold: float = 2.5,
         window_s: float = 300.0,
         zone: Zone | None = None,
+        foreteller: Foreteller | None = None,
     ) -> None:
         self.max_points = max_points
         self.threshold = threshold
         self.window_s = window_s
         self.zone = zone
+        self.foreteller = foreteller or Foreteller(Worker())
         self.timeout_s = timeout_s
         self.inline_points = 0
         self.listeners = 0
@@ -278,7 +296,7 @@ class Analytics:
 
     async def _points(self, sources: Sequence[Source], deadline: _Deadline) -> list[Points]:
         if all(source.value is not None for source in sources):
-            return [Points(s.name, s.t, s.value, s.step_ms) for s in sources if s.value is not None]
+            return [_pointed(s, s.name, s.t, s.value) for s in sources if s.value is not None]
         try:
             async with asyncio.timeout(self.timeout_s):
                 return await self._lane.run(lambda: self._loaded(sources, deadline))
@@ -297,14 +315,14 @@ class Analytics:
         return [
             _pointed(source, *next(found))
             if source.value is None
-            else Points(source.name, source.t, source.value, source.step_ms)
+            else _pointed(source, source.name, source.t, source.value)
             for source in sources
         ]
 
     # -- what is kept -------------------------------------------------------------------------------------------
 
     def _key(self, question: str, options: Mapping[str, Any], points: Sequence[Points]) -> str:
-        shape = [(p.name, len(p.value), p.step_ms, p.t is not None) for p in points]
+        shape = [(p.name, len(p.value), p.step_ms, p.t is not None, p.why) for p in points]
         told = msgspec.json.encode((self._version, question, options, shape), order="deterministic")
         digest = xxhash.xxh3_128(told)
         for p in points:
@@ -336,7 +354,10 @@ class Analytics:
     async def _made(self, key: str, points: Sequence[Points], work: Work, deadline: _Deadline) -> bytes:
         try:
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + deadline.at - time.monotonic()):
-                made = await self._lane.run(lambda: _worked(points, work, deadline))
+                if inspect.iscoroutinefunction(work):  # done elsewhere: waiting for it takes no thread
+                    made = msgspec.json.encode(await work(points, deadline.check))
+                else:
+                    made = await self._lane.run(lambda: _worked(points, work, deadline))
         except TimeoutError:
             raise deadline.late() from None
         finally:
@@ -372,11 +393,14 @@ def _wanted(source: Source, now: int) -> Wanted:
     )
 
 
-def _pointed(source: Source, name: str, t: Times, value: Values) -> Points:
-    if len(value) and np.abs(value).max() > LARGEST:
-        reason = f"{name} has a value beyond {LARGEST:g} in this window, with which nothing can be computed"
-        raise InputError(reason, (Refusal("$.seriesId", name, reason),))
-    return Points(source.name or name, t, value, source.step_ms)
+def _pointed(source: Source, name: str, t: Times | None, value: Values) -> Points:
+    is_sent = source.value is not None and not source.is_optional  # then it was looked at when it came
+    if is_sent or not len(value) or np.abs(value).max() <= LARGEST:
+        return Points(source.name or name, t, value, source.step_ms)
+    if source.is_optional:
+        return Points(source.name or name, None if t is None else t[:0], value[:0], source.step_ms, HUGE)
+    reason = f"{name} has a value beyond {LARGEST:g} in this window, with which nothing can be computed"
+    raise InputError(reason, (Refusal(f"{source.path}.seriesId", name, reason),))
 
 
 def _worked(points: Sequence[Points], work: Work, deadline: _Deadline) -> bytes:

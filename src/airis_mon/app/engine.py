@@ -135,7 +135,7 @@ class Parts:
     replays: Replays | None = None
     insight: Insight | None = None
     analytics: Analytics | None = None
-    worker: Worker | None = None  # the process for heavy work
+    worker: Worker | None = None  # the process for heavy work of those who ask
     fleet: Fleet | None = None  # also among `background`, as `predictions`
     predictions: Predictions | None = None
 

@@ -134,7 +134,6 @@ class Fleet:
         self.plan = plan
         self.counts = Counts()
         self._detection, self._store, self._worker, self._clock, self._pause = detection, store, worker, clock, pause
-        self._asked = Worker()  # of those who ask: nobody is to wait for a round
         self._past = Past(store, lambda: detection.watch)
         self._matches = compile_selectors(plan.match) if plan.match else _any
         self._widths = Widths(plan.level, widths)
@@ -153,7 +152,6 @@ class Fleet:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._worker.close()
-        await self._asked.close()
 
     def health(self) -> dict[str, Any]:
         """`degraded`: what is left out, and why the last round failed; `last`: the round made last."""
@@ -342,15 +340,6 @@ class Fleet:
         matches = compile_matchers(matchers)
         found = [s for s in self._said.standing.values() if matches(s.labels)]
         return sorted(found, key=lambda s: (metric_of(s.labels), hex_id(s.fp), s.kind))
-
-    async def foretell(
-        self, panel: Panel, horizon: int, level: float, models: Sequence[str], holidays: Sequence[str]
-    ) -> Forecast:
-        """A forecast that somebody asks for, made in a process of its own; nothing of it is stored.
-
-        Raises ConfigError for an unknown model or country.
-        """
-        return await self._asked.run(foretell, panel, horizon, level, tuple(models), tuple(holidays), self.plan.zone)
 
     async def outcomes(self, fps: Sequence[int] | None = None, span_ms: int = ACCURACY_MS) -> Outcomes:
         """What became of the rounds of the last `span_ms`, by signal, model and lead."""
