@@ -8,6 +8,8 @@ from airis_mon.app.analytics import Analytics
 from airis_mon.series.labels import canonical, fingerprint
 from tests.api.fake import FP, V1, MemorySource, T
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 A = f"{V1}/analytics"
 ID = f"{FP:016x}"
 VALUES = [10.0, 14.0, 18.0, 14.0] * 10

@@ -8,6 +8,8 @@ import pytest
 
 from tests.api.fake import V1
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 VALUES = [10.0, 30, 50, 20] * 10
 
 

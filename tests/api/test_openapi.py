@@ -43,6 +43,7 @@ async def test_the_document_is_openapi_3_1_and_names_every_operation_once(client
     assert all(op["summary"] and op["tags"] for _, _, op in operations(spec))
 
 
+@pytest.mark.usefixtures("kernels")
 async def test_every_example_of_a_request_is_taken(client):
     spec = await document(client)
     tried = 0
@@ -147,18 +148,6 @@ def _sync_schema() -> Any:
 
 SCHEMA, APP = _sync_schema()
 SCHEMA.app = APP
-
-
-@pytest.fixture(scope="module")
-def kernels():
-    """Compiles what the questions about series need: a case may take ten seconds, a compiler more."""
-    with TestClient(APP) as client:
-        for path, item in SCHEMA.raw_schema["paths"].items():
-            if "/analytics/" in path and "post" in item:
-                (content,) = item["post"]["requestBody"]["content"].values()
-                assert client.post(path, json=content["example"]).status_code == 200, path
-        series = {"series": "9f86d081884c7d65"}
-        assert client.get(f"{V1}/analytics/statistics", params=series).status_code == 200
 
 
 @pytest.mark.slow

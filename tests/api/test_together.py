@@ -6,6 +6,8 @@ import pytest
 
 from tests.api.fake import V1, T
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 PATH = f"{V1}/analytics/entities"
 HOUR_MS = 3_600_000
 ASKED = {"match": '{host="web-1"}', "start": T - HOUR_MS, "end": T, "trainS": 7200, "stepS": 15}
