@@ -17,8 +17,12 @@ from airis_mon.app.limits import Limit, all_limits
 from airis_mon.app.predictions import Predictions
 from airis_mon.app.signals import StoredSignals
 from airis_mon.app.workers import Worker
+from airis_mon.config.sections import Forecasts
 from airis_mon.config.settings import Settings
-from airis_mon.forecast.calendar import country_of
+from airis_mon.errors import ConfigError, MissingExtra
+from airis_mon.forecast.calendar import calendar, country_of
+from airis_mon.forecast.fleet import SETS
+from airis_mon.plugins import kinds
 from airis_mon.series.zone import zone as zone_of
 from airis_mon.store.cache import LocalCache
 
@@ -60,6 +64,7 @@ def _analytics(engine: Engine, settings: Settings, access: Access, version: str,
 def _fleet(engine: Engine, settings: Settings) -> Fleet:
     of, parts = settings.forecasts, engine.parts
     zone = settings.time.zone or local_zone()
+    _check(of)
     plan = Plan(
         interval_ms=round(of.interval_s * 1000),
         step_ms=round(of.step_s * 1000),
@@ -95,3 +100,17 @@ def _predictions(engine: Engine, settings: Settings) -> Predictions:
         computed=COMPUTED,
         is_past_whole=lambda: parts.backfill is None or parts.backfill.stage == "done",
     )
+
+
+def _check(of: Forecasts) -> None:
+    """Raises ConfigError for kinds and countries that nobody knows: a round would fail of them again and again."""
+    known = [*SETS, *kinds("forecast.models")]
+    for kind in of.models:
+        if kind not in known:
+            raise ConfigError(f"forecasts.models: there is no forecaster {kind!r}; take some of {', '.join(known)}")
+    try:
+        calendar(of.holidays, zone_of("UTC"), 0, 0)
+    except ConfigError as error:
+        raise ConfigError(f"forecasts.{error}") from None
+    except MissingExtra:
+        pass  # rounds are made without holidays, and say so

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 MIB = 1 << 20
+MOST_STEPS = 20_000
+"""Points of the past that a scheduled forecast learns from: 2,000 signals of so many take 320 MB."""
 
 
 def doc(text: str, *, secret: bool = False, **limits: Any) -> Meta:
@@ -271,12 +273,24 @@ class Forecasts(Section, frozen=True):
     level: Annotated[float, doc("Share of what happens that the intervals are to hold.", gt=0.5, lt=1)] = 0.95
     models: Annotated[
         list[str],
-        doc("Kinds of forecasters to choose from. Empty: those that are fast enough for thousands of series."),
+        doc(
+            "Kinds of forecasters to choose from, such as lightgbm, mstl, auto_ets, or the sets fast and full."
+            " Empty: fast, which is enough for thousands of series."
+        ),
     ] = []
     holidays: Annotated[
         list[str],
         doc("Countries whose holidays are known to forecasts, such as KR or US. Empty: the country of time.zone."),
     ] = []
+
+    def __post_init__(self) -> None:
+        if self.horizon_s < self.step_s:
+            raise ValueError(
+                f"`horizon_s` {self.horizon_s:g} is shorter than `step_s` {self.step_s:g}; look further ahead"
+            )
+        if self.history_s / self.step_s > MOST_STEPS:
+            points = f"{self.history_s / self.step_s:,.0f} points of `history_s` / `step_s`"
+            raise ValueError(f"{points} are more than {MOST_STEPS:,}; take a longer `step_s` or a shorter `history_s`")
 
 
 class LimitSource(Section, frozen=True):
