@@ -24,7 +24,7 @@ def models() -> Any:
     try:
         import statsforecast.models
     except ImportError as error:
-        raise MissingExtra("statsforecast", "forecast") from error
+        raise MissingExtra("statsforecast", "statsforecast") from error
     return statsforecast.models
 
 
