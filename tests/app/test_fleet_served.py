@@ -104,7 +104,7 @@ async def test_forecasts_are_made_stored_asked_for_and_held_against_what_happene
     async with running(tmp_path, clock) as engine:
         fleet = engine.parts.fleet
         assert fleet is not None
-        with pytest.raises(NotYet, match="no signal has 8 points"):
+        with pytest.raises(NotYet, match="no signal is watched yet"):
             await fleet.round()
         await send(engine, clock, now - 3 * DAY, now)
         made = await fleet.round()

@@ -49,5 +49,8 @@ def test_what_was_learned_stays_over_a_restart_and_a_damaged_file_is_forgotten(t
     assert again.of(A) == widths.of(A) > 1
     assert again.of(B) == widths.of(B) < 1
     assert again.of((1, "value")) == 1
+    assert Widths(0.8, path).of(A) == 1  # learned for another promise
+    widths.learn([B], np.array([0.4]))
+    assert widths.of(A) == Widths(0.9, path).of(A) == 1  # gone
     path.write_bytes(path.read_bytes()[:100])
     assert Widths(0.9, path).of(A) == 1

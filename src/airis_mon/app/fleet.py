@@ -22,6 +22,7 @@ from airis_mon.app.fleetgrid import NotYet, Past, Watched, portions, watched
 from airis_mon.app.fleetscore import Key, covered_share, joined, leads, outcome
 from airis_mon.app.fleetwidths import Widths
 from airis_mon.app.fleetwork import foretell
+from airis_mon.app.threads import whole
 from airis_mon.app.workers import Worker
 from airis_mon.forecast.base import Forecast, Panel
 from airis_mon.forecast.seasons import usual_seasons
@@ -34,7 +35,7 @@ from airis_mon.store.base import Foreseen, Outcomes, SeriesStore
 log = structlog.get_logger()
 
 FIRST_MS, AGAIN_MS = 60_000, 300_000
-"""After the start, and after a round that could not be made."""
+"""After the start and after a round that could not be made yet, twice as long each time up to the second."""
 LEAST = 8
 """A signal with fewer points of the past is not forecast yet; of a past of n points at most n / 2 are forecast."""
 ACCURACY_MS = 7 * 86_400_000
@@ -101,10 +102,10 @@ class Counts:
 
 @dataclass(slots=True)
 class _Said:
-    """What health tells."""
+    """What health tells. why: what a round waits for."""
 
     left_out: int = 0
-    why: str = ""
+    why: str = "the first round is made a minute after the start"
     failed: str = ""
     standing: dict[Key, Standing] = field(default_factory=dict)
     last: Round | None = None
@@ -138,6 +139,7 @@ class Fleet:
         self._matches = compile_selectors(plan.match) if plan.match else _any
         self._widths = Widths(plan.level, widths)
         self._said = _Said()
+        self._again_ms = FIRST_MS
         self._task: asyncio.Task[None] | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ class Fleet:
         self._task = asyncio.create_task(self._run(), name="forecasts")
 
     async def stop(self) -> None:
-        """Ends the round under way, and its process."""
+        """Ends the round under way, and its process; what it has asked of the store is over then."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -172,7 +174,7 @@ class Fleet:
         """When the first round after the start is due: an interval after the newest that is stored."""
         soon = self._clock() + FIRST_MS
         try:
-            last = await asyncio.to_thread(self._recall)
+            last = await whole(self._recall)
         except Exception as error:  # noqa: BLE001  boundary: supervision; the first round tells what is wrong
             log.warning("forecasts.unread", error=str(error))
             return soon
@@ -184,40 +186,51 @@ class Fleet:
         try:
             await self.round()
         except NotYet as reason:
-            self._said.why = str(reason)
-            return AGAIN_MS
+            return self._waited(str(reason))
         except Exception as error:  # boundary: supervision; a failed round must not end all later ones
             self.counts.failures += 1
             self._said.failed = str(error) or type(error).__name__
             log.exception("forecasts.failed")
             return min(AGAIN_MS, self.plan.interval_ms)
+        self._again_ms = FIRST_MS
         return max(0, began + self.plan.interval_ms - self._clock())
+
+    def _waited(self, why: str) -> int:
+        if why != self._said.why:
+            log.info("forecasts.waiting", why=why)
+        self._said.why = why
+        again, self._again_ms = self._again_ms, min(2 * self._again_ms, AGAIN_MS)
+        return min(again, self.plan.interval_ms)
 
     # -- a round ------------------------------------------------------------------------------------------------
 
     async def round(self) -> Round:
         """Scores earlier rounds, forecasts, stores. Raises NotYet while there is too little to go by."""
         began, now = time.monotonic(), self._clock()
-        signals, left_out = await asyncio.to_thread(self._chosen)
+        signals, left_out = await whole(self._chosen)
         self._said.left_out = left_out
+        if not signals:
+            raise NotYet("no watched signal matches forecasts.match" if self.plan.match else "no signal is watched yet")
         steps = self._steps(now)
         actual = await self._read(signals, steps)
         read_s = time.monotonic() - began
         rows = {(s.fp, s.kind): i for i, s in enumerate(signals)}
-        scored = await asyncio.to_thread(self._score, actual, rows, steps, now)
-        self._widths.learn(list(rows), covered_share(scored, rows, len(rows)))
+        scored = await whole(self._score, actual, rows, steps, now)
+        await whole(self._widths.learn, list(rows), covered_share(scored, rows, len(rows)))
         known = np.flatnonzero(np.isfinite(actual).sum(axis=1) >= LEAST)
         panel = _panel(actual[known], steps)
         horizon = min(self.plan.horizon_ms // self.plan.step_ms, panel.length // 2)
         if not len(known) or horizon < 1:
-            raise NotYet(f"no signal has {LEAST} points of {self.plan.step_ms // 1000} s yet")
+            minutes = LEAST * self.plan.step_ms / 60_000
+            step = self.plan.step_ms // 1000
+            raise NotYet(f"no signal has {LEAST} points of {step} s yet, which take {minutes:g} minutes")
         asked = time.monotonic()
         plan = self.plan
         found = await self._worker.run(foretell, panel, horizon, plan.level, plan.models, plan.holidays, plan.zone)
         forecast_s = time.monotonic() - asked
         chosen = [signals[i] for i in known.tolist()]
         points = self._points(found, chosen, now, steps.end)
-        await asyncio.to_thread(self._store.write_forecasts, points, self.plan.interval_ms)
+        await whole(self._store.write_forecasts, points, self.plan.interval_ms)
         self._stand(found, chosen, now)
         self._said.accuracy = of_all(await self.outcomes())
         counted = int(scored.points.sum())
@@ -238,7 +251,7 @@ class Fleet:
         parts = [np.empty((0, steps.count))]
         for portion in portions(signals):
             began = time.monotonic()
-            parts.append(await asyncio.to_thread(self._past.read, portion, steps))
+            parts.append(await whole(self._past.read, portion, steps))
             await self._pause(time.monotonic() - began)
         actual = np.concatenate(parts)
         self._past.demand_rolled(actual, steps)
@@ -306,7 +319,7 @@ class Fleet:
         rounds = self._store.forecast_rounds(now - self.plan.reach_ms, now)
         if not rounds:
             return None
-        made = rounds[-1]
+        made, self._said.why = rounds[-1], ""
         points = self._store.forecast_points(made, made, made, made + self.plan.step_ms)
         labels = {row.fp: row.labels for row in self._store.series_by_fp(np.unique(points.fp).tolist())}
         self._said.standing = {
@@ -324,6 +337,11 @@ class Fleet:
     def last(self) -> Round | None:
         """The round made last since the start."""
         return self._said.last
+
+    @property
+    def why(self) -> str | None:
+        """Why no round was made since the start, or not the last one; None when it was."""
+        return f"the last round failed: {self._said.failed}" if self._said.failed else self._said.why or None
 
     @property
     def left_out(self) -> int:

@@ -34,7 +34,7 @@ class Widths:
             return
         online = Online(self._level, np.array([self.of(key) for key in keys]))
         online.update(covered)
-        self._width |= dict(zip(keys, online.width.tolist(), strict=True))
+        self._width = dict(zip(keys, online.width.tolist(), strict=True))  # without those that are gone
         self._keep(keys)
 
     def widened(self, keys: Sequence[Key], found: Forecast) -> tuple[Values, Values]:
@@ -53,7 +53,7 @@ class Widths:
         fp, kind = np.array([fp for fp, _ in keys], np.uint64), np.array([kind for _, kind in keys], np.str_)
         try:
             with part.open("wb") as file:
-                np.savez(file, fp=fp, kind=kind, width=np.array([self._width[key] for key in keys]))
+                np.savez(file, level=self._level, fp=fp, kind=kind, width=np.array([self._width[key] for key in keys]))
             part.replace(self._path)
         except OSError as error:  # learned again from later rounds
             log.warning("forecasts.widths_lost", error=str(error))
@@ -63,6 +63,8 @@ class Widths:
             return {}
         try:
             with self._path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+                if float(kept["level"]) != self._level:  # so wide for another promise
+                    return {}
                 rows = zip(kept["fp"].tolist(), kept["kind"].tolist(), kept["width"].tolist(), strict=True)
                 return {(fp, kind): width for fp, kind, width in rows}
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
