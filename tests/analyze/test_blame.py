@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airis_mon.analyze.blame import blame, total
+from airis_mon.analyze.blame import blame, counted, total
 from airis_mon.series.labels import canonical
 
 
@@ -86,11 +86,25 @@ def test_a_total_that_stood_still_is_explained_by_nothing():
     assert found.parts[0].explains is None
 
 
-def test_a_total_is_a_sum_or_a_mean_of_those_that_are_there():
-    before, after = np.array([10.0, 20.0, np.nan]), np.array([10.0, 20.0, 60.0])
-    assert total(before, after).change == 60
-    assert total(before, after, "mean").ratio == pytest.approx(1.0)
+def test_a_total_is_a_sum_of_those_that_are_there_or_a_mean_of_those_that_both_windows_have():
+    before, after = np.array([10.0, 20.0, np.nan]), np.array([10.0, 26.0, 60.0])
+    assert total(before, after).change == 66
+    assert (total(before, after, "mean").before, total(before, after, "mean").after) == (15, 18)
     assert total(np.zeros(2), np.ones(2)).ratio is None
+    assert counted(before, after).tolist() == [True, True, True]
+    assert counted(before, after, "mean").tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(("before", "after"), [(10.0, np.nan), (np.nan, 10.0)])
+def test_a_series_that_comes_or_goes_moves_no_other_one_in_a_mean(before, after):
+    labels = [labelled(pod=pod, zone=zone) for pod, zone in zip("abcd", "1122", strict=True)]
+    first, second = np.array([10.0, 10, 10, before]), np.array([11.0, 11, 11, after])
+    assert total(first, second, "mean").change == pytest.approx(1)
+    for found in blame(labels, first, second, "mean"):
+        assert found.explaining == ()
+        assert {part.value: part.series for part in found.parts} in ({"a": 1, "b": 1, "c": 1}, {"1": 2, "2": 1})
+    still = blame(labels, first, np.array([10.0, 10, 10, after]), "mean")
+    assert {part.change for found in still for part in found.parts} == {0.0}
 
 
 @given(

@@ -97,6 +97,30 @@ def test_a_series_that_appeared_says_so_and_counts_from_nothing():
     assert found.tested == 3
 
 
+@pytest.mark.parametrize("window", [0, 1])
+def test_a_series_left_out_of_one_window_has_neither_appeared_nor_vanished(window):
+    labels, points = pods()
+    points[window] = Points(points[window].name, None, np.empty(0), why="huge")
+    found = compared(points, difference(labels), nobody_leaves)
+    last = found.changes[-1]
+    assert (last.why, last.before, last.after, found.tested) == ("huge", None, None, 3)
+    assert found.why["huge"] == "1 of 4 have values beyond 1e+100 and are left out"
+    assert found.total.before == pytest.approx(30, abs=0.5)
+
+
+def test_a_mean_is_over_those_that_both_windows_have_and_says_how_many_came_or_went():
+    labels, points = pods(dict.fromkeys(range(4), 5.0))
+    points[0] = Points(points[0].name, None, np.empty(0))
+    found = compared(points, difference(labels, aggregate="mean"), nobody_leaves)
+    assert all(blamed.explaining == [] for blamed in found.labels)
+    assert found.why["total"] == "over 3 series; 1 that appeared or vanished do not count in a mean"
+    assert found.explanation.startswith("The mean over 3 series ")
+    alone = compared(points[:2], difference(labels[:1], aggregate="mean"), nobody_leaves)
+    assert alone.total is None
+    assert alone.why["total"].startswith("no series has a value in both windows; 1 that appeared")
+    assert "nothing to compare" not in alone.explanation
+
+
 def test_empty_windows_say_so():
     labels, points = pods()
     found = compared([Points(p.name, None, np.empty(0)) for p in points], difference(labels), nobody_leaves)

@@ -2,7 +2,8 @@
 
 Explanatory power and surprise as in Bhagwan, Kumar, Ramjee, Varghese, Mohapatra, Manoharan and Shah, Adtributor:
 Revenue Debugging in Advertising Systems (NSDI 2014). The total is a sum or a mean over series, so the
-parts of all values of a label add up to it exactly.
+parts of all values of a label add up to it exactly. A mean is one over the series that both windows have: were it over
+different ones, those that stayed as they were would seem to move when another comes or goes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airis_mon.series.batch import Values
 from airis_mon.series.labels import METRIC, Labels
@@ -64,39 +66,47 @@ class Blame:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The sum or mean over series. ratio: (after - before) / |before|, None from zero."""
+    """The sum or mean over so many series. ratio: (after - before) / |before|, None from zero."""
 
     before: float
     after: float
     change: float
     ratio: float | None
+    series: int
+
+
+def counted(before: Values, after: Values, how: str = "sum") -> NDArray[np.bool_]:
+    """(s,) which series a total is over: those with a value in either window, of a mean those with one in both."""
+    missing = np.isnan(before), np.isnan(after)
+    return ~(missing[0] | missing[1]) if how == "mean" else ~(missing[0] & missing[1])
 
 
 def total(before: Values, after: Values, how: str = "sum") -> Total:
-    """Over series (s,), NaN = has no value there. how: "sum" or "mean"."""
-    first, second = (float(parts.sum()) for parts in _parts(before, after, how))
-    return Total(first, second, second - first, (second - first) / abs(first) if first else None)
+    """Over the series (s,) that are `counted`, NaN = has no value there. how: "sum" or "mean"."""
+    parts = _parts(before, after, how)
+    first, second = (float(part.sum()) for part in parts)
+    return Total(first, second, second - first, (second - first) / abs(first) if first else None, len(parts[0]))
 
 
 def blame(labels: Sequence[Labels], before: Values, after: Values, how: str = "sum") -> list[Blame]:
     """The labels of series by how well they explain the change of their total, best first.
 
-    before, after: (s,) each series' own mean in both windows, NaN = has no value there. A label with one value for all
-    explains nothing and is left out. First come those whose values explain `ENOUGH` of the change, by the surprise of
-    these per value, so that one pod comes before the ten paths that it serves; then all others.
+    before, after: (s,) each series' own mean in both windows, NaN = has no value there; those that are not `counted`
+    are as if they were not there. A label with one value for all explains nothing and is left out. First come those
+    whose values explain `ENOUGH` of the change, by the surprise of these per value, so that one pod comes before the
+    ten paths that it serves; then all others.
     """
+    some = np.flatnonzero(counted(before, after, how)).tolist()
     parts = _parts(before, after, how)
-    found = [_blame(names, column, *parts) for names, column in _told_apart(labels)]
+    found = [_blame(names, column, *parts) for names, column in _told_apart([labels[i] for i in some])]
     return sorted(found, key=_order)
 
 
 def _parts(before: Values, after: Values, how: str) -> tuple[Values, Values]:
-    """What every series adds to the total."""
-    parts = []
-    for value in (before, after):
-        count = int((~np.isnan(value)).sum())
-        parts.append(np.nan_to_num(value) / (max(count, 1) if how == "mean" else 1))
-    return parts[0], parts[1]
+    """What every series that is counted adds to the total."""
+    some = counted(before, after, how)
+    by = max(int(some.sum()), 1) if how == "mean" else 1
+    return np.nan_to_num(before[some]) / by, np.nan_to_num(after[some]) / by
 
 
 def _told_apart(labels: Sequence[Labels]) -> list[tuple[tuple[str, ...], list[str]]]:

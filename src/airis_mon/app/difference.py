@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from airis_mon.analyze.blame import Blame, Part, Total, blame, total
+from airis_mon.analyze.blame import Blame, Part, Total, blame, counted, total
 from airis_mon.analyze.compare import Change, compare
 from airis_mon.app.analytics import Check, Points
 from airis_mon.app.explored import BlameOut, Compared, PartOut, SeriesChange, TotalOut, WindowOut, moment
@@ -55,7 +55,7 @@ def compared(points: Sequence[Points], ask: Difference, check: Check) -> Compare
         np.array([np.nan if x is None else x for x in column])
         for column in ([c.before for c in changes], [c.after for c in changes])
     )
-    some = [i for i, c in enumerate(changes) if c.before is not None or c.after is not None]
+    some = np.flatnonzero(counted(before, after, ask.aggregate)).tolist()
     whole = total(before, after, ask.aggregate) if some else None
     check()
     blamed = None
@@ -74,7 +74,7 @@ def compared(points: Sequence[Points], ask: Difference, check: Check) -> Compare
         changes=[_series(names[i], changes[i], i, is_found[i], ask) for i in order[: ask.limit]],
         total=None if whole is None else _total(whole, ask),
         labels=None if blamed is None else [_blame(b) for b in blamed],
-        why=_why(changes, blamed, ask),
+        why=_why(changes, whole, blamed, ask),
         explanation=_told(names, changes, is_found, whole, blamed, ask),
     )
 
@@ -145,13 +145,18 @@ def _part(part: Part) -> PartOut:
     )
 
 
-def _why(changes: Sequence[Change], blamed: Sequence[Blame] | None, ask: Difference) -> dict[str, str]:
+def _why(
+    changes: Sequence[Change], whole: Total | None, blamed: Sequence[Blame] | None, ask: Difference
+) -> dict[str, str]:
     why = {}
     empty = sum(c.why == "empty" for c in changes)
     if empty:
         why["series"] = f"{empty:,} of {len(changes):,} have no value in either window"
     if empty == len(changes):
         why["total"] = "no series has a value in these windows"
+    elif apart := sum(c.why in {"appeared", "vanished"} for c in changes if ask.aggregate == "mean"):
+        over = "no series has a value in both windows" if whole is None else f"over {whole.series:,} series"
+        why["total"] = f"{over}; {apart:,} that appeared or vanished do not count in a mean"
     if blamed is None:
         why["labels"] = "needs two series with labels" if ask.labels else "the series were sent without labels"
     elif not blamed:
@@ -168,12 +173,14 @@ def _told(
     ask: Difference,
 ) -> str:
     teller = Teller(ask.lang)
-    if whole is None:
+    if all(c.before is None and c.after is None for c in changes):
         return teller.nothing()
     if len(changes) == 1:
         return _told_one(names[0], changes[0], is_found[0], teller)
-    said = teller.total(ask.aggregate, len(changes), whole.before, whole.after, whole.ratio)
-    if blamed and whole.change:
+    said = ""
+    if whole is not None:
+        said = teller.total(ask.aggregate, whole.series, whole.before, whole.after, whole.ratio)
+    if whole is not None and whole.change and blamed:
         best = blamed[0]
         said += teller.explained(best.names, best.explaining, best.explains)
     return said + teller.tested(sum(is_found), sum(c.p is not None for c in changes))
