@@ -231,12 +231,14 @@ class Engine:
         return self._sources.failures
 
     def degraded(self) -> dict[str, list[str]]:
-        """What of each source, the write-back, the rules and the jobs does not work at present; [] = all of it does."""
+        """What of each source, part beside the loop, the rules and the jobs does not work at present; [] = all."""
         parts = [*self.parts.collectors, *((part.name, part) for part in self.parts.background)]
         found = {name: list(health()["degraded"]) for name, p in parts if (health := getattr(p, "health", None))}
         found["backfill"] = self.parts.backfill.health()["degraded"] if self.parts.backfill else []
         jobs = self.parts.jobs.degraded() if self.parts.jobs else []
-        return {**found, "rules": self.parts.rules.degraded(), "jobs": jobs}
+        is_warm = self._warming_ended.is_set() or self.parts.kernels.is_complete or not self._is_open
+        kernels = [] if is_warm else ["kernels are being compiled: computed series and questions wait for them"]
+        return {**found, "rules": self.parts.rules.degraded(), "jobs": jobs, "kernels": kernels}
 
     async def _open(self) -> None:
         await self._open_store()
