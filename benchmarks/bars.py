@@ -88,6 +88,8 @@ BARS = (
     Bar("forecast_m4", "full.smape", "  with LightGBM: sMAPE", 11.5, 8.913, False),
     Bar("forecast_m4", "full.mase", "    MASE", 0.90, 0.801, False),
     Bar("forecast_m4", "fleet.cpu_s", "  2,000 series x 1,440 points, 96 ahead, CPU s", 60, 30, False),
+    Bar("limits", "10000.cpu_ms", "a look at 10,000 disks for what runs out, CPU ms"),
+    Bar("limits", "10000.first_cpu_ms", "  the first look, a day of history, CPU ms"),
     Bar("quality_smd", "ap", "SMD average precision, no point adjustment", 0.40, 0.50),
 )
 PARTS = (*dict.fromkeys(b.part for b in BARS), "promhistory", "quality_asd", "quality_ms_cloud")
