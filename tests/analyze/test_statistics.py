@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from airis_mon.analyze.statistics import PERCENTILES, median, statistics
+from airis_mon.analyze.statistics import PERCENTILES, extent, median, statistics
 from airis_mon.series.batch import Values
 
 RNG = np.random.default_rng(11)
@@ -71,3 +71,13 @@ def test_order_figures_are_those_of_numpy_for_any_values(numbers: list[float]) -
 @given(st.lists(FINITE, min_size=1, max_size=60))
 def test_the_unsorted_median_is_that_of_numpy(numbers: list[float]) -> None:
     assert median(np.array(numbers)) == np.median(numbers)
+
+
+@pytest.mark.parametrize("value", [[3.0], [3.0, 1.0, 2.0], [-np.inf, 1.0, np.inf], [0.0, -0.0]])
+def test_the_extent_is_from_the_least_to_the_greatest(value):
+    assert extent(np.array(value)) == (min(value), max(value))
+
+
+@pytest.mark.parametrize("value", [[np.nan], [np.nan, 1.0], [1.0, np.nan, 2.0], [1.0, np.nan], [np.inf, np.nan]])
+def test_the_extent_is_unknown_where_a_value_is_no_number(value):
+    assert np.isnan(extent(np.array(value))).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from airis_mon.analyze import changes as levels
 from airis_mon.analyze.base import LEAST, METHODS, MOST, Analysis, ChangePoint, Season
 from airis_mon.analyze.outliers import verdict
-from airis_mon.analyze.statistics import statistics
+from airis_mon.analyze.statistics import extent, statistics
 from airis_mon.analyze.trend import EXACT, trend
 from airis_mon.errors import InputError, TooLarge
 from airis_mon.forecast import seasons as repeats
@@ -61,8 +62,8 @@ def checked(value: Values, name: str = "values") -> Values:
         raise InputError(f"{name} holds no number; send {LEAST} to {MOST:,}")
     if len(value) > MOST:
         raise TooLarge(f"{name} holds {len(value):,} numbers, the limit is {MOST:,}; send the newest, or means")
-    low, high = float(value.min()), float(value.max())
-    if not np.isfinite(high - low):
+    low, high = extent(value)
+    if not math.isfinite(high - low):
         _refuse(value, name, ~np.isfinite(value), "it must be a finite number; leave gaps out")
     if low < -WIDEST or high > WIDEST:
         _refuse(value, name, np.abs(value) > WIDEST, f"it must lie within {WIDEST:g}; send it in another unit")

@@ -61,6 +61,18 @@ def _described(value: Values, ordered: Values, shares: Values) -> Values:
 
 
 @exact_kernel
+def extent(value: Values) -> tuple[float, float]:
+    """(least, greatest) of the values (n,), n >= 1; NaN where one is among them."""
+    low = high = value[0]
+    for x in value:
+        if not (low <= x <= high):
+            low, high = min(low, x), max(high, x)
+            if np.isnan(x):
+                return x, x
+    return low, high
+
+
+@exact_kernel
 def moments(value: Values) -> tuple[float, float, float]:
     """(mean, sample sd, Fisher-Pearson's g1); sd is NaN for one value, g1 where all are equal."""
     n = len(value)

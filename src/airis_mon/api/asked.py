@@ -77,7 +77,7 @@ def source_of(asked: AskedSeries, path: str = "$", *, least: int = 1, most: int 
     step_ms = None if asked.step_s is UNSET else _step(asked.step_s, f"{path}.stepS")
     if t is not None and step_ms is not None:
         refuse(f"{path}.stepS", str(asked.step_s), "is given beside timestamps; give one of them")
-    return Source(asked.metric_name, value=value, t=t, step_ms=step_ms)
+    return Source(asked.metric_name, value=value, t=t, step_ms=step_ms, path=path)
 
 
 async def body_of(request: Req, given: TheGiven, kind: type[T]) -> T:
@@ -127,8 +127,11 @@ def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:
 
 def language_of(request: Req) -> Literal["en", "ko"]:
     """The language that the client prefers of those we speak; English without a wish."""
+    wished = request.headers.get("accept-language")
+    if not wished:
+        return "en"
     best, share = "en", 0.0
-    for part in request.headers.get("accept-language", "").lower().split(",")[:20]:
+    for part in wished.lower().split(",")[:20]:
         tag, _, weight = part.strip().partition(";q=")
         q = float(weight) if _SHARE.match(weight) else 1.0
         if tag[:2] in {"en", "ko"} and q > share:
@@ -233,7 +236,7 @@ def _stored(asked: AskedSeries, series_id: str, path: str) -> Source:
         refuse(f"{path}.seriesId", series_id, str(error))
     start, end = _window(asked, path)
     signal = None if asked.signal is UNSET else asked.signal
-    return Source(asked.metric_name, fp=fp, signal=signal, start=start, end=end)
+    return Source(asked.metric_name, fp=fp, signal=signal, start=start, end=end, path=path)
 
 
 def _window(asked: AskedSeries, path: str) -> tuple[int, int]:

@@ -33,7 +33,7 @@ class Season:
 
 def autocorrelation(value: Values, lags: int) -> Values:
     """(lags,) at lags 1.. < n of the values (n,), not all equal: the biased estimate, divided by n at each lag."""
-    return _correlated(value - value.mean(), lags)[1:]
+    return _correlated(_centred(value), lags)[1:]
 
 
 def usual_seasons(step_ms: int, length: int) -> tuple[int, ...]:
@@ -57,9 +57,9 @@ def seasons(value: Values, most: int = MOST) -> tuple[Season, ...]:
     third of its amplitude in 72, 100, 200 values 81, 98, 100 times; with noise of its amplitude 11, 31, 98.
     """
     n, whole = len(value), _clipped(_level(value))
-    least = _WORTH * float(whole @ whole)
-    rest, found = whole, list[int]()
-    while len(found) < most and n >= LEAST and float(rest @ rest) > least:
+    rest, least = whole, _WORTH * _squares(whole)
+    found: list[int] = []
+    while len(found) < most and n >= LEAST and _squares(rest) > least:
         # The strongest wave may be a half of a day or, once that is known, a sideband of the week.
         period = _period(rest, n if found else 3, found[0] if found else 1)
         if period == 0 or any(abs(period - p) <= 0.1 * p for p in found):
@@ -92,7 +92,7 @@ def _measured(x: Values, periods: list[int]) -> tuple[Season, ...]:
                 others -= _phases(others, p)
         rest = others - _phases(others, period)
         free = len(x) / max(len(x) - period, 1)
-        strength = 1 - float(rest @ rest) * free / max(float(others @ others), 1e-300)
+        strength = 1 - _squares(rest) * free / max(_squares(others), 1e-300)
         found.append(Season(period, float(alike[period]), min(max(strength, 0.0), 1.0)))
     return tuple(found)
 
@@ -131,6 +131,17 @@ def _correlated(x: Values, lags: int) -> Values:
 def _smooth(n: int) -> int:
     """The next length that a transform takes quickly: 2^a, 3 * 2^a or 5 * 2^a."""
     return min(m << max(0, math.ceil(math.log2(n / m))) for m in (1, 3, 5))
+
+
+@kernel
+def _centred(value: Values) -> Values:
+    n, total = len(value), 0.0
+    found = np.empty(n)
+    for i in range(n):
+        found[i] = value[i] - value[0]
+        total += found[i]
+    found -= total / n
+    return found
 
 
 @kernel
@@ -186,6 +197,14 @@ def _clipped(x: Values) -> Values:
     for i in range(n):
         found[i] -= total / n
     return found
+
+
+@kernel
+def _squares(x: Values) -> float:
+    total = 0.0
+    for one in x:
+        total += one * one
+    return total
 
 
 @kernel
@@ -339,10 +358,7 @@ def _left(x: Values, period: int) -> float:
             total += x[i]
             count += 1
         explained += total * total / count
-    total = 0.0
-    for i in range(n):
-        total += x[i] * x[i]
-    return (total - explained) / (n - period)
+    return (_squares(x) - explained) / (n - period)
 
 
 @kernel
