@@ -225,8 +225,10 @@ SERIES = [{"values": VALUES}]
         ("correlations", {"target": {"values": VALUES}, "match": "up"}, "$.target.timestamps", "values with times"),
         ("correlations", {"target": {"seriesId": ID}, "match": "up{"}, "$.match", "expected"),
         ("correlations", {"target": {"seriesId": ID}, "match": "nothing"}, "$.match", "means no series"),
-        ("correlations", {"target": {"values": VALUES}, "series": [{"values": [1]}]}, "$.values", "need as many"),
-        ("correlations", {"target": {"values": [1.0] * 20}, "series": [{"values": [1] * 20}]}, "$.values", "all the"),
+        ("correlations", {"target": {"values": VALUES}, "series": [{"values": [1]}]}, "$.series[0].values", "need as"),
+        ("correlations", {"target": {"values": [1.0] * 20}, "series": SERIES}, "$.target.values", "all the"),
+        ("correlations", {"target": {"values": [1, 2]}, "series": SERIES}, "$.target.values", "needs 12, so send more"),
+        ("decompose", {"values": VALUES[:5], "timestamps": [1, 2, 3, 4, 9e9]}, "$.values", "cells, at most"),
         ("similar", {"values": VALUES}, "$.points", "is missing"),
         ("similar", {"values": VALUES, "points": 4, "shape": [1, 2, 3, 4]}, "$.points", "is given beside shape"),
         ("similar", {"values": VALUES, "points": 41}, "$.points", "does not lie within the 40"),
@@ -262,6 +264,19 @@ async def test_an_expression_that_is_none_or_gives_no_series_says_so(client):
     scalar = await client.post(f"{A}/compare", json={"query": "1"})
     assert scalar.status_code == 422
     assert "gives no series but a scalar" in scalar.text
+
+
+async def test_a_series_with_which_nothing_can_be_computed_is_left_out_of_what_an_expression_gives(client, engine):
+    wave = np.sin(np.arange(240) / 9) + np.random.default_rng(0).normal(size=240)
+    huge = np.where(np.arange(240) == 200, 1.8e302, wave)
+    engine.source = stored_every(15_000, a=wave, b=wave, huge=huge)
+    found = await result(client, "compare", query="cpu", end=T / 1000, windowS=1700)
+    assert {c["metric"]: c["why"] for c in found["changes"]}['cpu{pod="huge"}'] == "huge"
+    assert (found["series"], found["tested"]) == (3, 2)
+    assert found["why"]["huge"] == "1 of 3 have values beyond 1e+100 and are left out"
+    target = {"seriesId": ID, "end": T / 1000, "windowS": 3500}
+    found = await result(client, "correlations", target=target, query="cpu", stepS=15)
+    assert (found["compared"], found["tested"], found["leftOut"]) == (3, 2, {"huge": 1})
 
 
 async def test_more_series_than_are_taken_are_refused_not_cut(client, engine):

@@ -308,3 +308,19 @@ def test_a_key_stands_for_its_values_bit_for_bit(a, b):
     analytics = made()
     one, other = (analytics._key("q", {}, [Points("x", None, np.array(v, np.float64))]) for v in (a, b))
     assert (one == other) == (np.array(a).tobytes() == np.array(b).tobytes())
+
+
+async def test_one_of_many_with_a_huge_value_is_left_out_and_one_that_is_named_is_refused():
+    analytics = made(Shelf([1.0, 1e302, 3.0]))
+    seen = []
+
+    def look(points, check):
+        seen.extend(points)
+        return len(points)
+
+    many = [Source("a", value=np.array([1.0])), Source("", fp=7, is_optional=True)]
+    await analytics.answer("look", many, {}, look)
+    assert [(p.why, len(p.value)) for p in seen] == [("", 1), ("huge", 0)]
+    with pytest.raises(InputError) as caught:
+        await analytics.answer("look", [Source("", fp=7, path="$.target")], {}, look)
+    assert caught.value.refusals[0].path == "$.target.seriesId"

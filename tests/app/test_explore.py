@@ -134,7 +134,7 @@ def test_series_stand_on_one_grid_only_when_they_can():
     assert grid_of([Points("a", None, value), Points("b", None, value, 1000)]).step_ms == 1000
     with pytest.raises(InputError, match="only some of the series have times"):
         grid_of([Points("a", t, value), Points("b", None, value)])
-    with pytest.raises(InputError, match="5 and 6 values"):
+    with pytest.raises(InputError, match="has 6 values, the first series 5"):
         grid_of([Points("a", None, value), Points("b", None, np.arange(6.0))])
     with pytest.raises(InputError, match="different steps"):
         grid_of([Points("a", None, value, 1000), Points("b", None, value, 2000)])

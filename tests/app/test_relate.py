@@ -72,6 +72,28 @@ def test_what_could_not_be_tested_is_counted_by_its_reason():
     assert (found.compared, found.tested) == (4, 2)
 
 
+def test_a_series_sampled_too_rarely_does_not_set_the_grid_for_all():
+    points = fleet()
+    rare = Points("rare", NOON + np.arange(8) * 3_000_000, np.arange(8.0))
+    found = correlated([*points, rare], relation(), nobody_leaves)
+    assert (found.correlations[0].metric, found.correlations[0].lag, found.grid.step_s) == ("s3", 5, 60.0)
+    assert (found.compared, found.left_out, found.why.get("grid")) == (21, {"rare": 1}, None)
+
+
+def test_the_series_whose_steps_all_take_is_named():
+    points = fleet()
+    slow = Points("slow", points[0].t[::4], np.arange(100.0) ** 2)
+    found = correlated([*points, slow], relation(), nobody_leaves)
+    said = "240 s, the step of slow, which is sampled most rarely; the target has a sample every 60 s"
+    assert (found.grid.step_s, found.why["grid"]) == (240.0, said)
+
+
+def test_a_series_left_out_before_is_counted_by_that_reason():
+    points = fleet(5)
+    huge = Points("huge", np.empty(0, np.int64), np.empty(0), why="huge")
+    assert correlated([*points, huge], relation(), nobody_leaves).left_out == {"huge": 1}
+
+
 def test_nothing_found_is_said_in_words():
     points = [p for p in fleet() if p.name != "s3"]
     found = correlated(points, relation(), nobody_leaves)

@@ -296,7 +296,8 @@ def _cut(asked: Compare, windows: tuple[Window, Window]) -> list[Source]:
         if source.fp is not None:
             _refuse_times(one, path)
             sources += [
-                Source(source.name, fp=source.fp, signal=source.signal, start=w.start, end=w.end) for w in windows
+                Source(source.name, fp=source.fp, signal=source.signal, start=w.start, end=w.end, path=path)
+                for w in windows
             ]
         elif source.value is None or source.t is None:
             refuse(f"{path}.timestamps", "", "is missing; give them, or splitAt: the index of the window's first point")

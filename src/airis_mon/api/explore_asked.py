@@ -14,7 +14,7 @@ from airis_mon.api.asked import AskedSeries, Moment, moment_of, refuse, source_o
 from airis_mon.api.given import TheGiven
 from airis_mon.api.params import MOST_PATTERN
 from airis_mon.api.schemas import now_ms
-from airis_mon.app.analytics import LARGEST, Source
+from airis_mon.app.analytics import Source
 from airis_mon.app.explore import MOST_SEASONS, AskedSeasons
 from airis_mon.errors import InputError, QueryError
 from airis_mon.query.values import Vector
@@ -230,7 +230,7 @@ async def matched(given: TheGiven, selector: str, windows: Sequence[Window]) -> 
     start, end = min(w.start for w in windows), max(w.end for w in windows)
     found = await given.engine.series(matchers, start, end, MOST_SERIES + 1)
     _demand_some(len(found), "$.match", selector)
-    sources = [Source("", fp=one.fp, start=w.start, end=w.end) for one in found for w in windows]
+    sources = [Source("", fp=one.fp, start=w.start, end=w.end, is_optional=True) for one in found for w in windows]
     return sources, [one.labels for one in found]
 
 
@@ -250,10 +250,9 @@ async def queried(
         _demand_some(len(answer.value) or 1, "$.query", text)
         for row, labels in enumerate(answer.value.labels):
             known = answer.value.has[row] & np.isfinite(answer.value.value[row])
-            if np.abs(answer.value.value[row, known]).max(initial=0.0) > LARGEST:
-                refuse("$.query", text[:200], f"gives values beyond {LARGEST:g}, with which nothing can be computed")
             own = found.setdefault(labels, [None] * len(windows))
-            own[i] = Source(_name(labels, text), value=answer.value.value[row, known], t=steps.t[known])
+            value = answer.value.value[row, known]
+            own[i] = Source(_name(labels, text), value=value, t=steps.t[known], is_optional=True)
     _demand_some(len(found), "$.query", text)
     ordered = sorted(found)
     sources = [one or _empty(_name(labels, text)) for labels in ordered for one in found[labels]]

@@ -75,7 +75,7 @@ class Source:
 class Points:
     """The numbers of one source: of a stored series its signal's samples. value: (n,) finite; t: (n,) ms, ascending.
 
-    why: it was left out, so it has no values; "" = it was not.
+    why: it was left out, so it has no values; "" = it was not. path: the field of the question that they came by.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Points:
     value: Values
     step_ms: int | None = None
     why: str = ""
+    path: str = "$.values"
 
 
 Work = Callable[[Sequence[Points], Check], Any]
@@ -394,13 +395,14 @@ def _wanted(source: Source, now: int) -> Wanted:
 
 
 def _pointed(source: Source, name: str, t: Times | None, value: Values) -> Points:
+    path = f"{source.path}.{'values' if source.fp is None else 'seriesId'}"
     is_sent = source.value is not None and not source.is_optional  # then it was looked at when it came
     if is_sent or not len(value) or np.abs(value).max() <= LARGEST:
-        return Points(source.name or name, t, value, source.step_ms)
+        return Points(source.name or name, t, value, source.step_ms, path=path)
     if source.is_optional:
-        return Points(source.name or name, None if t is None else t[:0], value[:0], source.step_ms, HUGE)
+        return Points(source.name or name, None if t is None else t[:0], value[:0], source.step_ms, HUGE, path)
     reason = f"{name} has a value beyond {LARGEST:g} in this window, with which nothing can be computed"
-    raise InputError(reason, (Refusal(f"{source.path}.seriesId", name, reason),))
+    raise InputError(reason, (Refusal(path, name, reason),))
 
 
 def _worked(points: Sequence[Points], work: Work, deadline: _Deadline) -> bytes:

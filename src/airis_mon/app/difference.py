@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from airis_mon.analyze.blame import Blame, Part, Total, blame, counted, total
 from airis_mon.analyze.compare import Change, compare
-from airis_mon.app.analytics import Check, Points
+from airis_mon.app.analytics import HUGE, LARGEST, Check, Points
 from airis_mon.app.explored import BlameOut, Compared, PartOut, SeriesChange, TotalOut, WindowOut, moment
 from airis_mon.app.relate import shown
 from airis_mon.explain.explore import Teller
@@ -45,12 +45,7 @@ class Difference:
 def compared(points: Sequence[Points], ask: Difference, check: Check) -> Compared:
     """Series in pairs: the points of the first one before, of the first one after, of the second one before ..."""
     names = [p.name for p in points[::2]]
-    changes = compare(
-        [(before.value, after.value) for before, after in zip(points[::2], points[1::2], strict=True)],
-        apart=_apart(ask),
-        control=ask.control,
-        check=check,
-    )
+    changes = _changes(points, ask, check)
     before, after = (
         np.array([np.nan if x is None else x for x in column])
         for column in ([c.before for c in changes], [c.after for c in changes])
@@ -77,6 +72,20 @@ def compared(points: Sequence[Points], ask: Difference, check: Check) -> Compare
         why=_why(changes, whole, blamed, ask),
         explanation=_told(names, changes, is_found, whole, blamed, ask),
     )
+
+
+def _changes(points: Sequence[Points], ask: Difference, check: Check) -> list[Change]:
+    """A series that was left out of one window is left out of both: it has neither appeared nor vanished."""
+    pairs = list(zip(points[::2], points[1::2], strict=True))
+    none = np.empty(0)
+    found = compare(
+        [(none, none) if before.why or after.why else (before.value, after.value) for before, after in pairs],
+        apart=_apart(ask),
+        control=ask.control,
+        check=check,
+    )
+    whys = [before.why or after.why for before, after in pairs]
+    return [replace(change, why=why) if why else change for change, why in zip(found, whys, strict=True)]
 
 
 def _apart(ask: Difference) -> float:
@@ -150,9 +159,12 @@ def _why(
 ) -> dict[str, str]:
     why = {}
     empty = sum(c.why == "empty" for c in changes)
+    huge = sum(c.why == HUGE for c in changes)
     if empty:
         why["series"] = f"{empty:,} of {len(changes):,} have no value in either window"
-    if empty == len(changes):
+    if huge:
+        why[HUGE] = f"{huge:,} of {len(changes):,} have values beyond {LARGEST:g} and are left out"
+    if empty + huge == len(changes):
         why["total"] = "no series has a value in these windows"
     elif apart := sum(c.why in {"appeared", "vanished"} for c in changes if ask.aggregate == "mean"):
         over = "no series has a value in both windows" if whole is None else f"over {whole.series:,} series"

@@ -13,7 +13,7 @@ from airis_mon.analyze.base import ChangePoint
 from airis_mon.analyze.regular import Grid, drawn_through, gridded
 from airis_mon.app.analytics import Check, Points
 from airis_mon.app.explored import Changed, ChangeOut, Decomposed, GridOut, SeasonOut, moment
-from airis_mon.errors import InputError, Refusal
+from airis_mon.errors import InputError, Refusal, TooLarge
 from airis_mon.explain.explore import Place, Teller
 from airis_mon.explain.speak import Lang
 from airis_mon.forecast.decompose import LEAST_POINTS, Decomposition, decompose, lacking
@@ -58,7 +58,7 @@ class Levels:
 
 def decomposed(points: Points, ask: Apart, check: Check) -> Decomposed:
     """A series taken apart. Raises InputError for too few or too many points, MissingExtra without statsmodels."""
-    grid = bounded(grid_of([points]), LEAST_POINTS, MOST_POINTS)
+    grid = bounded(grid_of([points]), LEAST_POINTS, MOST_POINTS, points.path)
     value = grid.value[0]
     periods, origin, why = seasons_for(value, grid, ask.seasons)
     parts = decompose(value, periods, is_robust=ask.is_robust, check=check)
@@ -81,7 +81,7 @@ def decomposed(points: Points, ask: Apart, check: Check) -> Decomposed:
 
 def changed(points: Points, ask: Levels, check: Check) -> Changed:
     """Where the level of a series changed, what is usual at each place of its seasons left out."""
-    grid = bounded(grid_of([points]), levels.LEAST, MOST_POINTS)
+    grid = bounded(grid_of([points]), levels.LEAST, MOST_POINTS, points.path)
     gaps = int(np.isnan(grid.value).sum())
     value = drawn_through(grid.value[0])
     periods, _, why = seasons_for(value, grid, ask.seasons)
@@ -106,28 +106,32 @@ def changed(points: Points, ask: Levels, check: Check) -> Changed:
 
 def grid_of(points: Sequence[Points], step_ms: int | None = None) -> Grid:
     """Series on one grid, point by point where none has times. Raises InputError when only some have them."""
-    times = [p.t for p in points if p.t is not None]
-    if len(times) == len(points):
-        return gridded([(t, p.value) for t, p in zip(times, points, strict=True)], step_ms)
-    if times:
-        refuse("$.timestamps", "only some of the series have times; give them for all, or for none")
-    lengths = {len(p.value) for p in points}
-    if len(lengths) > 1:
-        said = " and ".join(f"{n:,}" for n in sorted(lengths)[:: len(lengths) - 1])
-        refuse("$.values", f"the series have {said} values; without timestamps all need as many")
-    steps = {p.step_ms for p in points if p.step_ms is not None}
-    if len(steps) > 1:
-        refuse("$.stepS", "the series have different steps; give timestamps, or one step for all")
-    return Grid(np.array([p.value for p in points]), None, steps.pop() if steps else None)
+    first = points[0]
+    if all(p.t is not None for p in points):
+        try:
+            return gridded([(p.t, p.value) for p in points if p.t is not None], step_ms)
+        except TooLarge as error:
+            refuse(first.path, str(error))
+    for one in points[1:]:
+        parent = one.path.rpartition(".")[0]
+        if (one.t is None) != (first.t is None):
+            refuse(f"{parent}.timestamps", "only some of the series have times; give them for all, or for none")
+        if len(one.value) != len(first.value):
+            said = f"has {len(one.value):,} values, the first series {len(first.value):,}"
+            refuse(one.path, f"{said}; without timestamps all need as many")
+        if one.step_ms is not None and one.step_ms != next(p.step_ms for p in points if p.step_ms is not None):
+            refuse(f"{parent}.stepS", "the series have different steps; give timestamps, or one step for all")
+    step_ms = next((p.step_ms for p in points if p.step_ms is not None), None)
+    return Grid(np.array([p.value for p in points]), None, step_ms)
 
 
-def bounded(grid: Grid, least: int, most: int) -> Grid:
-    """The grid itself. Raises InputError when it has too few values or too many points."""
+def bounded(grid: Grid, least: int, most: int, path: str) -> Grid:
+    """The grid itself. path: of its values. Raises InputError when it has too few values or too many points."""
     known = int((~np.isnan(grid.value)).sum(axis=1).min(initial=grid.length))
     if known < least:
-        refuse("$.values", f"there are {known:,} values; this needs {least:,}, so send more or ask for a longer time")
+        refuse(path, f"there are {known:,} values; this needs {least:,}, so send more or ask for a longer time")
     if grid.length > most:
-        refuse("$.values", f"there are {grid.length:,} points on the grid; at most {most:,} are taken, so narrow it")
+        refuse(path, f"there are {grid.length:,} points on the grid; at most {most:,} are taken, so narrow it")
     return grid
 
 

@@ -110,7 +110,9 @@ class Correlated(Result):
     tested: int
     found: int
     correlations: Annotated[list[CorrelationOut], Meta(description="Surest first; as many as `limit`")]
-    left_out: Annotated[dict[str, int], Meta(description="Series that could not be tested, by reason")]
+    left_out: Annotated[
+        dict[str, int], Meta(description="Series that could not be tested, by reason: constant, few, rare, huge")
+    ]
     why: Why
     explanation: Words
 
@@ -184,7 +186,7 @@ class SeriesChange(Result):
     p: float | None
     q: float | None
     found: bool
-    why: Annotated[str | None, Meta(description="Why it was not tested: empty, appeared, vanished, few")]
+    why: Annotated[str | None, Meta(description="Why it was not tested: empty, appeared, vanished, few, huge")]
 
 
 class PartOut(Result):

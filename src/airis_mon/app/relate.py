@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from airis_mon.analyze.correlation import LEAST_PAIRS, Correlations, correlate
 from airis_mon.analyze.motifs import MOST_POINTS as MOST_PROFILED
 from airis_mon.analyze.motifs import Pair, discords, matrix_profile, motifs
-from airis_mon.analyze.regular import Grid
+from airis_mon.analyze.regular import Grid, usual_step
 from airis_mon.analyze.similar import LEAST_WINDOW, Match, Windows, is_flat, matches
 from airis_mon.app.analytics import Check, Points
 from airis_mon.app.explore import (
@@ -73,9 +73,11 @@ class Shape:
 def correlated(points: Sequence[Points], ask: Relation, check: Check) -> Correlated:
     """The first series against all others. Raises InputError for series that cannot stand on one grid."""
     target, *others = points
-    grid = bounded(grid_of(points), 0, MOST_POINTS)
-    _demand_known(grid.value[0])
+    _demand_known(target)
+    others, reasons = _without_rare(target, others)
+    grid = bounded(grid_of([target, *others]), 0, MOST_POINTS, target.path)
     periods, _, why = seasons_for(grid.value[0], grid, ask.seasons)
+    why |= _coarse(target, others, grid)
     usable = [p for p in periods if 1 < p <= grid.length // 2] if ask.basis != "values" else []
     found = correlate(
         grid.value[0],
@@ -103,7 +105,7 @@ def correlated(points: Sequence[Points], ask: Relation, check: Check) -> Correla
         tested=len(order),
         found=len(sure),
         correlations=[_related(i, others, found, ask, grid) for i in order[: ask.limit]],
-        left_out=dict(Counter(reason for reason in found.why if reason)),
+        left_out=dict(Counter(ours or theirs for ours, theirs in zip(reasons, found.why, strict=True) if theirs)),
         why=why,
         explanation=Teller(ask.lang).correlations(name_of(target), told, len(order), ask.basis),
     )
@@ -174,12 +176,43 @@ def shown(labels: Labels) -> dict[str, str]:
     return {name: value for name, value in labels if name != METRIC}
 
 
-def _demand_known(target: Values) -> None:
-    known = target[~np.isnan(target)]
+def _demand_known(target: Points) -> None:
+    known = target.value
     if len(known) < LEAST_PAIRS:
-        refuse("$.values", f"the target has {len(known):,} values; this needs {LEAST_PAIRS}, so ask for a longer time")
+        said = f"the target has {len(known):,} values; this needs {LEAST_PAIRS}"
+        refuse(target.path, f"{said}, so send more or ask for a longer time")
     if (known == known[0]).all():
-        refuse("$.values", f"the target is {known[0]:g} all the time; nothing can move with it")
+        refuse(target.path, f"the target is {known[0]:g} all the time; nothing can move with it")
+
+
+def _without_rare(target: Points, others: Sequence[Points]) -> tuple[list[Points], list[str]]:
+    """The others, those without values that cannot be used, and why not: rare, huge; "" = nothing is known against it.
+
+    The grid has the step of the series that is sampled most rarely; one whose step would leave too little of the target
+    must not decide for all.
+    """
+    kept, reasons = [], []
+    for one in others:
+        is_rare = not one.why and _is_rare(target, one)
+        reasons.append("rare" if is_rare else one.why)
+        kept.append(replace(one, t=one.t[:0], value=one.value[:0]) if is_rare and one.t is not None else one)
+    return kept, reasons
+
+
+def _is_rare(target: Points, one: Points) -> bool:
+    if target.t is None or one.t is None or (step := usual_step(one.t)) is None:
+        return False
+    return len(np.unique((target.t - target.t[0] + step // 2) // step)) < LEAST_PAIRS
+
+
+def _coarse(target: Points, others: Sequence[Points], grid: Grid) -> dict[str, str]:
+    """Who makes the steps of the grid, when it is not the target."""
+    own = None if target.t is None else usual_step(target.t)
+    if own is None or grid.step_ms is None or grid.step_ms < 2 * own:
+        return {}
+    rarest = max(others, key=lambda one: (one.t is not None and usual_step(one.t)) or 0)
+    said = f"{grid.step_ms / 1000:g} s, the step of {rarest.name}, which is sampled most rarely"
+    return {"grid": f"{said}; the target has a sample every {own / 1000:g} s"}
 
 
 # -- shapes ---------------------------------------------------------------------------------------------------------
