@@ -1,3 +1,6 @@
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +8,7 @@ from hypothesis import strategies as st
 
 from airis_mon.analyze.base import METHODS
 from airis_mon.analyze.outliers import SHORT, verdict
+from airis_mon.analyze.outliers import left_out as kernel
 from airis_mon.errors import InputError
 from airis_mon.series.batch import Values
 
@@ -134,3 +138,19 @@ def test_what_cannot_be_asked_is_refused() -> None:
         verdict(value, methods=[])
     with pytest.raises(InputError, match="threshold nan must be > 0"):
         verdict(value, threshold=float("nan"))
+
+
+@pytest.mark.parametrize("level", [0.0, 1e9, 1.8e12])
+def test_scores_keep_their_digits_beside_a_great_level(level):
+    rng = np.random.default_rng(3)
+    value = level + 1e-3 * np.round(rng.normal(size=12) * 1000)
+    exact = [Fraction(x) for x in value.tolist()]
+    wanted = []
+    for i, x in enumerate(exact):
+        others = exact[:i] + exact[i + 1 :]
+        mean = sum(others) / len(others)
+        spread = sum((y - mean) ** 2 for y in others) / (len(others) - 1)
+        wanted.append(float(x - mean) / math.sqrt(float(spread)))
+    found = np.empty(len(value))
+    kernel(value, found)
+    assert found == pytest.approx(wanted, rel=1e-9)

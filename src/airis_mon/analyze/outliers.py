@@ -161,7 +161,8 @@ def _scores(value: Values, ordered: Values) -> Values:
 def left_out(value: Values, found: Values) -> None:
     """Writes (x - mean of the others) / sample sd of the others: infinite where those are all equal and x differs."""
     n = len(value)
-    mean = value[0]
+    value = value - value[0]  # beside a great level a mean has no room for the digits of the distances
+    mean = 0.0
     for _ in range(2):
         lost = 0.0
         for x in value:
