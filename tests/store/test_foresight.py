@@ -229,3 +229,18 @@ def test_tenants_do_not_see_each_other(open_store: Open) -> None:
     assert len(theirs.forecasts(None, T, T + DAY, DAY).t) == len(theirs.outcomes(T, T + DAY).fp) == 0
     assert theirs.scored(T, T) == set()
     assert theirs.predictions(T, T) == []
+
+
+@pytest.mark.parametrize("end", [10_413_791_999_999, 253_402_300_799_000, 2**62])
+def test_times_beyond_those_of_the_store_mean_all_that_there_is(open_store: Open, end: int) -> None:
+    store = open_store()
+    store.write_forecasts(run(T, {(A, "value"): 1.0}), HOUR)
+    store.write_outcomes(outcome(T, HOUR, A, "theta"))
+    store.write_predictions([WARNING, replace(WARNING, id="b", started_ms=T - DAY, ended_ms=T - HOUR)])
+    for start in (-(2**62), 0):
+        assert len(store.forecasts([A], start, end, DAY).t) == 4
+        assert len(store.forecast_points(start, end, start, end).t) == 4
+        assert store.forecast_rounds(start, end) == [T]
+        assert len(store.outcomes(start, end).fp) == 1
+        assert store.scored(start, end) == {(T, HOUR)}
+        assert len(store.predictions(start, end)) == 2
