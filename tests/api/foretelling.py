@@ -24,13 +24,17 @@ class FakeFleet:
     labels: Labels
     made: int
     plan: Plan = field(default_factory=Plan)
+    why: str | None = None
+    is_new: bool = False  # has made no round
 
     def standing(self, matchers: Sequence[Matcher] = ()) -> list[Standing]:
+        if self.is_new:
+            return []
         meets = compile_matchers(matchers)
         return [Standing(self.fp, "value", self.labels, "ses", self.made, 1.0, 1.25)] if meets(self.labels) else []
 
     async def outcomes(self, fps: Sequence[int] | None = None, span_ms: int = 0) -> Outcomes:
-        if fps is not None and self.fp not in fps:
+        if self.is_new or (fps is not None and self.fp not in fps):
             return Outcomes.empty()
         one, whole = np.ones(1), np.zeros(1, np.int64)
         return Outcomes(

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from airis_mon.api.forecasts_out import _group
+from airis_mon.app.fleetaccuracy import Accuracy
 from tests.api.fake import V1
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -67,6 +69,29 @@ async def test_values_are_forecast_also_where_nothing_that_is_watched_is(client:
     answer = await ask(client, horizon=4, seasons=[4])
     assert answer.status_code == 200, answer.text
     assert answer.json()["result"]["mean"] == pytest.approx([10, 30, 50, 20])
+
+
+async def test_an_empty_list_says_why_it_is_empty(client: Any, engine: Any) -> None:
+    async def why(path: str) -> Any:
+        return (await client.get(f"{V1}{path}")).json()["metadata"]["why"]
+
+    assert await why("/forecasts") is None
+    assert await why("/forecasts/accuracy") is None
+    assert await why("/forecasts?match=nobody") == "no signal of the newest round matches"
+    engine.fleet_of.is_new, engine.fleet_of.why = True, "no signal is watched yet"
+    for path in ("/forecasts", "/forecasts/accuracy"):
+        assert await why(path) == "no signal is watched yet"
+    assert "no signal is watched yet" in (await client.get(f"{V1}/forecasts/9f86d081884c7d65")).json()["message"]
+    engine.fleet_of.why = None
+    assert "held against what happened" in await why("/forecasts/accuracy")
+
+
+async def test_errors_of_several_signals_are_not_added(client: Any) -> None:
+    one = (await client.get(f"{V1}/forecasts/accuracy")).json()["accuracy"]["all"]
+    assert (one["error"], one["baselineError"], one["why"]) == (1.0, 1.25, {})
+    several = _group("all", Accuracy(2, 8, 7.0, 9.0, 0.8, 1.0, None, 0.95))
+    assert (several.error, several.baseline_error, several.scaled_error) == (None, None, 0.8)
+    assert sorted(several.why) == ["baselineError", "coverage", "error"]
 
 
 async def test_without_a_fleet_nothing_is_listed(client: Any, engine: Any) -> None:

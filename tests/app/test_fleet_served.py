@@ -168,12 +168,15 @@ async def promql_knows(client: Any, now: int) -> None:
 async def served(client: Any, now: int) -> str:
     listed = (await client.get(f"{V1}/forecasts")).json()
     assert [f["name"] for f in listed["forecasts"]] == ['load{host="a"}', 'rate(requests_total{host="a"})']
-    assert listed["metadata"] == {"count": 2, "limit": 100, "truncated": False, "offset": 0, "matched": 2}
+    shown = {"count": 2, "limit": 100, "truncated": False, "offset": 0, "matched": 2}
+    assert listed["metadata"] == {**shown, "why": None}
     (one,) = (await client.get(f"{V1}/forecasts", params={"match": "load"})).json()["forecasts"]
     assert one["accuracy"]["error"] is None  # nothing has happened yet
     answer = await client.get(f"{V1}/forecasts/{one['series']}", params={"end": (now + 2 * DAY) / 1000, "start": now})
     found = answer.json()
     assert len(found["points"]["t"]) == 96
+    ever = await client.get(f"{V1}/forecasts/{one['series']}", params={"end": 253_402_300_799, "start": 0})
+    assert ever.json()["points"] == found["points"]
     assert found["points"]["t"][0] == now // STEP * STEP + STEP
     assert set(found["points"]["made"]) == {now}
     assert "load" in found["explanation"]

@@ -14,8 +14,10 @@ from msgspec import UNSET, Meta, UnsetType
 from airis_mon.api.asked import AskedSeries, answered, body_of, language_of, refuse, schema_of, source_of
 from airis_mon.api.forecasts_out import (
     AccuracyAnswer,
+    AccuracyNote,
     ForecastAnswer,
     ForecastList,
+    ForecastPage,
     ForetoldAnswer,
     accuracy_out,
     fleet_accuracy_out,
@@ -27,7 +29,7 @@ from airis_mon.api.forecasts_out import examples as of
 from airis_mon.api.given import Req, TheGiven
 from airis_mon.api.openapi import JSON, Body, Doc
 from airis_mon.api.params import END, MATCH, START, Query, choice, query_of, read_id, whole
-from airis_mon.api.schemas import Page, now_ms, stamp
+from airis_mon.api.schemas import now_ms, stamp
 from airis_mon.api.series import ID, SIGNAL
 from airis_mon.app.analytics import Check, Points, Source
 from airis_mon.app.fleet import Fleet, Standing
@@ -39,6 +41,7 @@ from airis_mon.series.labels import hex_id
 
 MOST_VALUES = 10_000
 WEEK_MS = 7 * 86_400_000
+UNHELD = "no round has been held against what happened yet: that begins an hour after it"
 
 LIMIT = whole("limit", "So many at most.", 100, 10_000, "narrow `match`")
 OFFSET = whole("offset", "Leaves out so many first.", 0, 10_000_000, "narrow `match`", least=0)
@@ -116,7 +119,8 @@ async def list_forecasts(request: Req, given: TheGiven) -> ForecastList:
     found = fleet.standing(query[MATCH])
     shown = found[offset : offset + limit]
     held = by_signal(await fleet.outcomes(sorted({s.fp for s in shown})))
-    page = Page(len(shown), limit, offset + limit < len(found), offset, len(found))
+    why = None if found else _why_none(fleet)
+    page = ForecastPage(len(shown), limit, offset + limit < len(found), offset, len(found), why=why)
     items = [standing_out(s, held.get((s.fp, s.kind))) for s in shown]
     return ForecastList(items, page, timestamp=stamp(now_ms()))
 
@@ -125,8 +129,10 @@ async def list_forecasts(request: Req, given: TheGiven) -> ForecastList:
 async def get_forecast_accuracy(request: Req, given: TheGiven) -> AccuracyAnswer:
     """How good the forecasts of the last week were, beside repeating the last season; by model and by lead."""
     query_of(request)
-    found = await given.engine.fleet.outcomes()
-    return AccuracyAnswer(fleet_accuracy_out(found), timestamp=stamp(now_ms()))
+    fleet = given.engine.fleet
+    found = await fleet.outcomes()
+    why = None if len(found.fp) else fleet.why or UNHELD
+    return AccuracyAnswer(fleet_accuracy_out(found), AccuracyNote(why), timestamp=stamp(now_ms()))
 
 
 @get(
@@ -195,8 +201,18 @@ def _standing(fleet: Fleet, fp: int, query: Query) -> Standing:
     for standing in found:
         if kind in {None, standing.kind}:
             return standing
-    has = f"no forecast of {kind!r}, but of {', '.join(s.kind for s in found)}" if found else "no forecast"
+    has = (
+        f"no forecast of {kind!r}, but of {', '.join(s.kind for s in found)}"
+        if found
+        else f"no forecast: {_why_none(fleet)}"
+    )
     raise NotFound(f"series {hex_id(fp)} has {has}; GET /forecasts lists what is forecast")
+
+
+def _why_none(fleet: Fleet) -> str:
+    if fleet.standing():
+        return "no signal of the newest round matches"
+    return fleet.why or "nothing could be forecast of what is watched"
 
 
 def _window(fleet: Fleet, query: Query) -> tuple[int, int]:

@@ -83,11 +83,17 @@ class StandingOut(Out):
     accuracy: AccuracyOut
 
 
+class ForecastPage(Page, kw_only=True):
+    """How much of the whole is shown; why: why there is nothing to show."""
+
+    why: str | None
+
+
 class ForecastList(Answer):
     """Signals that are forecast."""
 
     forecasts: list[StandingOut]
-    metadata: Page
+    metadata: ForecastPage
 
 
 class PointsOut(Out):
@@ -110,11 +116,12 @@ class ForecastAnswer(Answer):
 
 
 class GroupOut(AccuracyOut):
-    """Accuracy over several signals. error and baselineError mix units: compare them with each other only."""
+    """Accuracy over several signals, whose units may differ: then scaledError alone tells of errors."""
 
     name: str
     signals: Count
     better: Annotated[float | None, Meta(description="Share of signals with less error than the baseline")]
+    why: Annotated[dict[str, str], Meta(description="What could not be computed -> why not")]
 
 
 class FleetAccuracyOut(Out):
@@ -125,10 +132,17 @@ class FleetAccuracyOut(Out):
     by_lead: Annotated[list[GroupOut], Meta(description="By how far ahead, up to so many seconds")]
 
 
+class AccuracyNote(Out):
+    """why: why nothing can be told of accuracy."""
+
+    why: str | None
+
+
 class AccuracyAnswer(Answer):
     """How good forecasts were."""
 
     accuracy: FleetAccuracyOut
+    metadata: AccuracyNote
 
 
 def foretold_out(name: str, panel: Panel, found: Forecast, lang: Lang, now: int) -> ForetoldOut:
@@ -218,15 +232,31 @@ def fleet_accuracy_out(found: Outcomes) -> FleetAccuracyOut:
 def _group(name: str, of: Accuracy) -> GroupOut:
     return GroupOut(
         points=of.points,
-        error=of.error,
-        baseline_error=of.naive,
+        error=of.error if of.signals == 1 else None,
+        baseline_error=of.naive if of.signals == 1 else None,
         scaled_error=of.scaled,
         coverage=of.coverage,
         level=of.level,
         name=name,
         signals=of.signals,
         better=of.better,
+        why=_unknown(of),
     )
+
+
+def _unknown(of: Accuracy) -> dict[str, str]:
+    why: dict[str, str] = {}
+    if not of.points:
+        none = "nothing of a forecast has been held against what happened"
+        return dict.fromkeys(("error", "baselineError", "scaledError", "coverage", "level", "better"), none)
+    if of.signals > 1:
+        mixed = "the units of several signals differ; scaledError compares each with its own baseline"
+        why |= {"error": mixed, "baselineError": mixed}
+    if of.scaled is None:
+        why |= dict.fromkeys(("scaledError", "better"), "the baseline made no error, with which one could compare")
+    if of.coverage is None:
+        why["coverage"] = "these forecasts had no interval"
+    return why
 
 
 def _skill(error: float | None, naive: float | None) -> float | None:
@@ -271,7 +301,7 @@ _FORETOLD = {
     "why": {},
     "explanation": "cpu_usage is expected to lie between 41 and 42.5 until 2026-03-01 12:30 ...",
 }
-_GROUP = {**_HELD, "name": "all", "signals": 1, "better": 1.0}
+_GROUP = {**_HELD, "name": "all", "signals": 1, "better": 1.0, "why": {}}
 
 
 def _said(**payload: Any) -> dict[str, Any]:
@@ -281,7 +311,10 @@ def _said(**payload: Any) -> dict[str, Any]:
 examples = SimpleNamespace(
     ASKED={"metricName": "cpu_usage", "values": [41, 43, 47, 52, 49, 44, 42, 44, 48, 53, 50, 45], "horizon": 4},
     FORETOLD=_said(result=_FORETOLD, metadata={"cached": False}),
-    LIST=_said(forecasts=[_ONE], metadata={"count": 1, "limit": 100, "truncated": False, "offset": 0, "matched": 1}),
+    LIST=_said(
+        forecasts=[_ONE],
+        metadata={"count": 1, "limit": 100, "truncated": False, "offset": 0, "matched": 1, "why": None},
+    ),
     ONE=_said(
         forecast=_ONE,
         points={"t": [_T, _T + 900_000], **_BAND, "made": [_T - 60_000, _T - 60_000]},
@@ -289,6 +322,7 @@ examples = SimpleNamespace(
         explanation=_FORETOLD["explanation"],
     ),
     ACCURACY=_said(
-        accuracy={"all": _GROUP, "byModel": [{**_GROUP, "name": "ridge"}], "byLead": [{**_GROUP, "name": "3600"}]}
+        accuracy={"all": _GROUP, "byModel": [{**_GROUP, "name": "ridge"}], "byLead": [{**_GROUP, "name": "3600"}]},
+        metadata={"why": None},
     ),
 )

@@ -366,6 +366,8 @@ class Fleet:
 
     async def points(self, fp: int, start: int, end: int) -> Foreseen:
         """What stood of a series within [start, end] ms, by kind and time; `SeriesStore.forecasts` says which."""
+        end = min(end, self._clock() + self.plan.reach_ms)  # no store holds times of any year
+        start = min(start, end)
         return await asyncio.to_thread(self._store.forecasts, [fp], start, end, self.plan.reach_ms)
 
 
