@@ -45,7 +45,14 @@ def test_the_step_of_samples_is_their_usual_distance_or_makes_some_thousand_poin
     ("wrong", "said"),
     [
         (asked(20, 11), r"\$.horizon: is more than 10, half of the 20 points"),
-        (asked(9000, 1001), r"\$.horizon: is more than 1000"),
+        (asked(9000, 1001), r"\$\.horizon: is more than 1,000, the most of one forecast; lower it"),
+        (asked(2000, 1001), r"\$\.horizon: is more than 1,000, the most of one forecast"),
+        (asked(1998, 1000), r"\$\.horizon: is more than 999, half of the 1,998 points"),
+        (
+            asked(4, t=T + 86_400_000 * np.array([0, 1, 2, 104_167])),
+            r"\$\.timestamps: make 104,168 points of 86400 s; at most 20,000: leave out",
+        ),
+        (asked(20, 2, t=253_402_214_400_000 + HOUR * np.arange(20) + 3 * HOUR), r"\$\.horizon: .* the year 9999"),
         (asked(3), r"\$.values: has 3 values .* needs 4"),
         (asked(20, seasons=(11,)), r"\$.seasons\[0\]: is no season of 20 points; give 2 to 10"),
         (asked(4, t=T + np.array([0, 1, 2, 10**9]), step_ms=1000), r"\$.stepS: makes 1,000,001 points .* enlarge"),

@@ -17,6 +17,8 @@ LEAST = 4
 MOST_POINTS = 20_000
 """Points of a grid that one forecast is made of."""
 MOST_HORIZON = 1_000
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999, the last that people can write."""
 _STEPS_S = (1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
 _POINTS = 2_000
 
@@ -40,9 +42,10 @@ def panel_of(asked: Asked) -> Panel:
         _refuse("$.values", known, f"has {known} values on a grid of {_said(step)}; a forecast needs {LEAST}")
     most = min(MOST_HORIZON, len(value) // 2)
     if asked.horizon > most:
-        _refuse(
-            "$.horizon", asked.horizon, f"is more than {most}, half of the {len(value):,} points there are; lower it"
-        )
+        limit = f"half of the {len(value):,} points there are" if most < MOST_HORIZON else "the most of one forecast"
+        _refuse("$.horizon", asked.horizon, f"is more than {most:,}, {limit}; lower it")
+    if start is not None and start + (step or 0) * (len(value) + asked.horizon) > LATEST_MS:
+        _refuse("$.horizon", asked.horizon, f"steps of {_said(step)} reach beyond the year 9999; lower it")
     return Panel(value[None], _seasons(asked, value, step), step, start)
 
 
@@ -54,6 +57,9 @@ def _on_grid(asked: Asked) -> tuple[Values, int | None, int | None]:
     step = asked.step_ms or _usual_step(asked.t)
     column = np.asarray(-(-asked.t // step))  # a step ends at its time
     count = int(column[-1] - column[0]) + 1
+    if count > MOST_POINTS and asked.step_ms is None:
+        reason = f"make {count:,} points of {_said(step)}; at most {MOST_POINTS:,}: leave out those far from the others"
+        _refuse("$.timestamps", len(asked.t), reason)
     if count > MOST_POINTS:
         _refuse("$.stepS", step / 1000, f"makes {count:,} points of the values; at most {MOST_POINTS:,}: enlarge it")
     place = column - column[0]
