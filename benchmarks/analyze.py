@@ -1,6 +1,9 @@
 """POST /analytics/analyze over HTTP: distinct payloads, no cache, every default method; beside scikit-learn and scipy.
 
-A server of its own on one loopback address, the asker in another process; both share the machine's cores.
+A server of its own on one loopback address, the asker in another process; both share the machine's cores. The server
+is `airis-mon serve` with its defaults but for `OFF`: it keeps no answers, limits nobody and does not watch its host, so
+that what runs beside (store, detection, forecasts) has nothing to do. Keys are off, as on every loopback address. One
+process, one event loop: a question of up to `INLINE_POINTS` values is worked on there, one after another.
 """
 
 from __future__ import annotations

@@ -94,12 +94,12 @@ ROUTES = (analyze_values, *window.ROUTES)
 
 
 def _options(asked: _Analyze, threshold: float, lang: Lang) -> _Options:
-    methods = METHODS if asked.methods is UNSET else tuple(dict.fromkeys(asked.methods))
+    methods = METHODS if asked.methods is UNSET else tuple(m for m in METHODS if m in asked.methods)
     if not methods:
         refuse("$.methods", "[]", f"names none; give some of {', '.join(METHODS)}, or leave it out")
     return _Options(
         threshold if asked.threshold is UNSET else asked.threshold,
-        tuple(sorted(methods, key=METHODS.index)),
+        methods,
         lang if asked.language is UNSET else asked.language,
         asked.series is UNSET,
     )

@@ -13,6 +13,7 @@ from litestar import Response
 from litestar.types import Receive, Scope, Send
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from airis_mon.analyze.statistics import extent
 from airis_mon.api.body import decoded, read_body
 from airis_mon.api.errors import HttpError
 from airis_mon.api.faults import MOST_BYTES, faulty, no_json
@@ -202,8 +203,9 @@ def _values(given: list[float], path: str, least: int, most: int) -> Values:
         wrong = "is empty" if not given else f"has {len(given):,}"
         refuse(path, f"{len(given)} values", f"{wrong}; give {least:,} to {most:,} values")
     value = np.array(given, np.float64)
-    if len(beyond := np.flatnonzero(np.abs(value) > LARGEST)):
-        at = int(beyond[0])
+    low, high = extent(value) if given else (0.0, 0.0)
+    if max(-low, high) > LARGEST:
+        at = int((np.abs(value) > LARGEST).argmax())
         refuse(f"{path}[{at}]", str(given[at]), f"is beyond {LARGEST:g}, whose square is still a number; scale it down")
     return value
 

@@ -67,7 +67,7 @@ def seasons(value: Values, most: int = MOST) -> tuple[Season, ...]:
         found.append(period)
         # An outlier that a strong season hid is one now.
         rest = _clipped(rest - _phases(rest, period))
-    return _measured(whole, sorted(p for p in found if 2 * p not in found and 3 * p not in found))
+    return _measured(whole, sorted(p for p in found if 2 * p not in found and 3 * p not in found)) if found else ()
 
 
 def seasonal(value: Values, periods: tuple[int, ...]) -> Values:
