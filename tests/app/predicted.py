@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from airis_mon.app.limits import Limit
@@ -10,6 +10,7 @@ from airis_mon.app.predictions import Predictions
 from airis_mon.errors import StoreBusy
 from airis_mon.events.prediction import Prediction
 from airis_mon.series.labels import METRIC
+from airis_mon.series.matchers import Matcher, compile_matchers
 from tests.app.memory import T0, Memory, labels_of
 
 STEP_MS = 300_000
@@ -32,14 +33,27 @@ class Kept:
         self.writes += 1
         self.rows |= {p.id: p for p in predictions}
 
-    def predictions(self, start: int, end: int, is_open: bool | None = None, limit: int = 1000) -> list[Prediction]:
+    def predictions(
+        self,
+        start: int,
+        end: int,
+        is_open: bool | None = None,
+        limit: int = 1000,
+        kinds: Collection[str] = (),
+        matchers: Sequence[Matcher] = (),
+    ) -> list[Prediction]:
+        matches = compile_matchers(matchers)
         stood = [
             p
             for p in self.rows.values()
             if p.started_ms <= end and (p.ended_ms is None or p.ended_ms >= start)
             if is_open is None or is_open == (p.ended_ms is None)
+            if (not kinds or p.kind in kinds) and matches(p.labels)
         ]
         return sorted(stood, key=lambda p: -p.started_ms)[:limit]
+
+    def prediction(self, ident: str) -> Prediction | None:
+        return self.rows.get(ident)
 
 
 class Names:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from airis_mon.app.limits import KNOWN, Limit
-from airis_mon.app.predictions import Asked, Predictions
+from airis_mon.app.predictions import MOST, Asked, Predictions
 from airis_mon.errors import NotFound, QueryCancelled, StoreBusy
 from airis_mon.query.engine import Deadline
 from airis_mon.series.matchers import parse_selector
@@ -359,8 +360,7 @@ def test_a_series_that_ended_gives_its_row_to_another() -> None:
     assert [p.name for p in world.open] == ["disk of b"]
 
 
-@pytest.mark.parametrize("is_told", [True, False])
-def test_more_of_the_past_is_learned_from_when_it_has_come(is_told: bool) -> None:
+def test_more_of_the_past_is_learned_from_when_it_has_come() -> None:
     whole = [False]
     world = World(DISK, is_past_whole=lambda: whole[0])
     world.fill('{host="a"}', leak, 40)
@@ -372,10 +372,7 @@ def test_more_of_the_past_is_learned_from_when_it_has_come(is_told: bool) -> Non
     assert world.predictions.look() == []
     world.memory.rows = kept
     assert world.predictions.look() == []
-    if is_told:
-        world.predictions.relearn()
-    else:
-        whole[0] = True
+    whole[0] = True
     assert [p.name for p in world.predictions.look()] == ["disk of a"]
 
 
@@ -401,6 +398,29 @@ async def test_ended_ones_are_found_in_the_store(leaking: World) -> None:
     assert (await leaking.predictions.one(found[0].id)) == found[0]
     with pytest.raises(NotFound, match="no prediction 0123"):
         await leaking.predictions.one("0123")
+
+
+async def test_old_ones_are_found_by_kind_labels_and_id_behind_ten_thousand_newer_ones(leaking: World) -> None:
+    (raised,) = leaking.open
+    old = replace(raised, id="0123", kind="memory", labels=(("host", "m"),), started_ms=T0, ended_ms=T0 + HOUR_MS)
+    newer = [replace(old, id=f"n{i}", kind="disk", labels=(), started_ms=T0 + 1) for i in range(MOST + 1)]
+    leaking.kept.write_predictions([old, *newer])
+    predictions = leaking.predictions
+    for asked in (Asked(False, {"memory"}), Asked(None, matchers=parse_selector('{host="m"}'))):
+        assert await predictions.found(asked) == ([old], False)
+    assert await predictions.one("0123") == old
+    found, is_cut = await predictions.found(Asked(False, {"disk"}, limit=3 * MOST))
+    assert (len(found), is_cut) == (MOST + 1, True)
+
+
+def test_a_limit_whose_series_have_ended_has_no_values_now_instead_of_no_look() -> None:
+    world = World()
+    world.memory.put("disk_used_bytes", 1.0, start=T0 - 30 * DAY_MS)
+    world.memory.put("disk_size_bytes", 2.0, start=T0 - 30 * DAY_MS)
+    world.memory.put("cert_not_after", 1.0, start=T0 - 30 * DAY_MS)
+    assert {w.why for w in world.predictions.watched()} == {"not looked at yet"}
+    world.predictions.look()
+    assert {w.why for w in world.predictions.watched()} == {"no values now"}
 
 
 async def test_the_part_looks_again_and_again_and_survives_a_look_that_fails() -> None:

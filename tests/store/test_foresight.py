@@ -11,7 +11,7 @@ import pytest
 
 from airis_mon.errors import TooLarge
 from airis_mon.events.prediction import Prediction
-from airis_mon.store.base import Foreseen, Outcomes
+from airis_mon.store.base import Foreseen, Matcher, Outcomes
 from tests.store.conftest import Open
 
 pytestmark = [
@@ -218,6 +218,26 @@ def test_warnings_are_found_by_the_time_they_stood(open_store: Open) -> None:
     assert found(T - DAY, T + DAY, True) == ["c", "disk-1"]
     assert found(T - DAY, T + DAY, False) == ["b"]
     assert found(T - DAY, T + DAY, None, 1) == ["c"]
+
+
+def test_warnings_are_found_by_kind_labels_and_id_however_many_newer_ones_there_are(open_store: Open) -> None:
+    store = open_store()
+    of_db = replace(WARNING, id="old", kind="memory", labels=(("host", "db-1"), ("n", NASTY)), started_ms=T - DAY)
+    many = [replace(WARNING, id=f"d{i}", started_ms=T + i, labels=(("host", f"web-{i}"),)) for i in range(5)]
+    store.write_predictions([of_db, *many])
+
+    def found(kinds: set[str], *matchers: Matcher) -> list[str]:
+        return [p.id for p in store.predictions(0, T + DAY, None, 2, kinds, matchers)]
+
+    assert found(set()) == ["d4", "d3"]
+    assert found({"memory", "'"}) == ["old"]
+    assert found({"disk"}, Matcher("host", "=~", "web-[01]")) == ["d1", "d0"]
+    assert found(set(), Matcher("n", "=", NASTY)) == ["old"]
+    assert found(set(), Matcher("host", "!~", "web-.*")) == ["old"]
+    assert found({"memory"}, Matcher("host", "=", "web-1")) == []
+    assert store.prediction("old") == of_db
+    assert store.prediction("olD") is store.prediction("' OR 1") is None
+    assert open_store(tenant="b").prediction("old") is None
 
 
 def test_tenants_do_not_see_each_other(open_store: Open) -> None:

@@ -39,8 +39,19 @@ class Store(Protocol):
     def write_predictions(self, predictions: Sequence[Prediction]) -> None:
         """As `SeriesStore.write_predictions`."""
 
-    def predictions(self, start: int, end: int, is_open: bool | None = None, limit: int = 1000) -> list[Prediction]:
+    def predictions(
+        self,
+        start: int,
+        end: int,
+        is_open: bool | None = None,
+        limit: int = 1000,
+        kinds: Collection[str] = (),
+        matchers: Sequence[Matcher] = (),
+    ) -> list[Prediction]:
         """As `SeriesStore.predictions`."""
+
+    def prediction(self, ident: str) -> Prediction | None:
+        """As `SeriesStore.prediction`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +123,6 @@ class Predictions:
         self._known = set(computed)
         self._is_restored = False
         self._is_past_whole, self._was_whole = is_past_whole, True
-        self._is_anew = False
         self._task: asyncio.Task[None] | None = None
         self.looked_ms: int | None = None
 
@@ -145,10 +155,6 @@ class Predictions:
             "degraded": [*self._failures.values(), *out],
         }
 
-    def relearn(self) -> None:
-        """Takes the next look as if it were the first: the store has more of the past than it had."""
-        self._is_anew = True
-
     # -- out ----------------------------------------------------------------------------------------------------
 
     def watched(self) -> list[Watched]:
@@ -159,20 +165,22 @@ class Predictions:
         """(those that are wanted, the soonest first, whether there are more). Raises StoreBusy."""
         start, end = asked.start or 0, self._clock() if asked.end is None else asked.end
         if asked.is_open and self._is_restored:
+            matches = compile_matchers(asked.matchers)
             of = [p for p in self._book.open.values() if p.started_ms <= end]
+            found = [p for p in of if (not asked.kinds or p.kind in asked.kinds) and matches(p.labels)]
+            is_cut = False
         else:
-            of = await asyncio.to_thread(self._store.predictions, start, end, asked.is_open, MOST)
-        matches = compile_matchers(asked.matchers)
-        kept = [p for p in of if (not asked.kinds or p.kind in asked.kinds) and matches(p.labels)]
-        kept.sort(key=lambda p: (p.ended_ms is not None, p.eta_ms, p.id))
-        return kept[: asked.limit], len(kept) > asked.limit
+            which = asked.is_open, MOST + 1, asked.kinds, asked.matchers
+            found = await asyncio.to_thread(self._store.predictions, start, end, *which)
+            is_cut = len(found) > MOST
+        found.sort(key=lambda p: (p.ended_ms is not None, p.eta_ms, p.id))
+        return found[: asked.limit], is_cut or len(found) > asked.limit
 
     async def one(self, prediction_id: str) -> Prediction:
         """One that stands or stood. Raises NotFound, StoreBusy."""
-        of = list(self._book.open.values())
-        if not any(p.id == prediction_id for p in of):
-            of = await asyncio.to_thread(self._store.predictions, 0, self._clock(), None, MOST)
-        found = next((p for p in of if p.id == prediction_id), None)
+        found = next((p for p in self._book.open.values() if p.id == prediction_id), None)
+        if found is None:
+            found = await asyncio.to_thread(self._store.prediction, prediction_id)
         if found is None:
             raise NotFound(
                 f"there is no prediction {prediction_id}; GET /predictions?state=all lists those that are kept"
@@ -182,7 +190,7 @@ class Predictions:
     def _watched(self, limit: Limit) -> Watched:
         watch = self._watches.get(limit)
         why = f"no metric {missing}" if (missing := self._absent.get(limit)) else ""
-        why = self._failures.get(limit, why) or ("" if watch else "not looked at yet")
+        why = self._failures.get(limit, why) or ("not looked at yet" if watch is None else "")
         if watch is None or limit in self._absent:
             return Watched(limit, 0, 0, 0, why)
         return Watched(
@@ -226,8 +234,8 @@ class Predictions:
         Limits that cannot be asked for are told by `health` and keep their warnings.
         """
         now, was_whole, self._was_whole = self._clock(), self._was_whole, self._is_past_whole()
-        if self._is_anew or (self._was_whole and not was_whole):
-            self._watches, self._is_anew = {}, False
+        if self._was_whole and not was_whole:
+            self._watches = {}
         if not self._is_restored:
             self._restore(now)
         self._known.update(self._catalogue.metrics)
@@ -239,7 +247,7 @@ class Predictions:
         self.looked_ms = now
         for p in review.raised:
             self._tell(EVENT, payload_of(p))
-            log.info("failure.predicted", prediction_id=p.id, kind=p.kind, eta_ms=p.eta_ms)
+            log.info("failure.predicted", prediction_id=p.id, kind=p.kind, name=p.name, eta_ms=p.eta_ms)
         return review.raised
 
     def _restore(self, now: int) -> None:

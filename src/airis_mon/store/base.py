@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -291,8 +291,22 @@ class SeriesStore(Protocol):
     def write_predictions(self, predictions: Sequence[Prediction]) -> None:
         """Adds warnings; one with a known id replaces itself, the one updated last stays."""
 
-    def predictions(self, start: int, end: int, is_open: bool | None = None, limit: int = 1000) -> list[Prediction]:
-        """Warnings that stood at some time within [start, end], the newest first; is_open: only such, None = all."""
+    def predictions(
+        self,
+        start: int,
+        end: int,
+        is_open: bool | None = None,
+        limit: int = 1000,
+        kinds: Collection[str] = (),
+        matchers: Sequence[Matcher] = (),
+    ) -> list[Prediction]:
+        """Warnings that stood at some time within [start, end], the newest first; is_open: only such, None = all.
+
+        kinds: only these, () = all; matchers: of their labels.
+        """
+
+    def prediction(self, ident: str) -> Prediction | None:
+        """The warning with this id, whenever it stood; None when there is none."""
 
     def load_series(self, since: int | None = None) -> Iterator[SeriesRow]:
         """Every series seen since then, as fast as they can be read: for the start."""

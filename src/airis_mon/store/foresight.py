@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from airis_mon.errors import TooLarge
 from airis_mon.events.prediction import Prediction
 from airis_mon.series.batch import Times
-from airis_mon.store.base import Foreseen, Outcomes
+from airis_mon.series.labels import METRIC
+from airis_mon.store.base import Foreseen, Matcher, Outcomes
 from airis_mon.store.connection import ClientPool
 from airis_mon.store.native import block, fixed, low_cardinality, text, text_map
 from airis_mon.store.patience import ENDLESS, Patience
-from airis_mon.store.selectors import EARLIEST, LATEST, one_of, span
+from airis_mon.store.selectors import EARLIEST, LATEST, condition, one_of, span
 
 ROWS = 1_000_000
 """So many points of forecasts one question gives at most."""
@@ -58,10 +59,12 @@ _OUTCOMES = """SELECT fp, {kind}, {model} AS by, lead, {ms}(max(o.made)), toUInt
     FROM outcome AS o FINAL WHERE {round} AND {within} GROUP BY fp, kind, by, lead ORDER BY fp, kind, by, lead"""
 _PREDICTIONS = """SELECT id, kind, name, labels, {ms}(started), {ms}(updated),
     if(isNull(ended), NULL, {ms}(assumeNotNull(ended))), facts FROM prediction FINAL
-    WHERE tenant = {{tenant:String}} AND started <= fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
-    AND (isNull(ended) OR ended >= fromUnixTimestamp64Milli({{start:Int64}}, 'UTC')) AND {which}
-    ORDER BY started DESC, id LIMIT {limit}"""
+    WHERE tenant = {{tenant:String}} AND {which} ORDER BY started DESC, id LIMIT {limit}"""
+_STOOD_WITHIN = """started <= fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+    AND (isNull(ended) OR ended >= fromUnixTimestamp64Milli({start:Int64}, 'UTC'))"""
 _WHICH = {None: "1", True: "isNull(ended)", False: "isNotNull(ended)"}
+_KINDS = "kind IN {kinds:Array(String)}"
+_ID = "id = {id:String}"
 
 
 class Insert(Protocol):
@@ -175,11 +178,31 @@ class Foresight:
             body = b"".join([_prediction_row(self._tenant, p) for p in predictions])
             self._insert("prediction", PREDICTION, body, "RowBinary")
 
-    def predictions(self, start: int, end: int, is_open: bool | None, limit: int) -> list[Prediction]:
+    def predictions(
+        self,
+        start: int,
+        end: int,
+        is_open: bool | None,
+        limit: int,
+        kinds: Collection[str] = (),
+        matchers: Sequence[Matcher] = (),
+    ) -> list[Prediction]:
         """As `SeriesStore.predictions`."""
-        sql = _sql(_PREDICTIONS, which=_WHICH[is_open], limit=str(int(limit)))
+        of_labels, parameters = condition(matchers, f"labels['{METRIC}']")
+        which = [_STOOD_WITHIN, _WHICH[is_open], of_labels]
+        if kinds:
+            which.append(_KINDS)
+            parameters["kinds"] = sorted(kinds)
+        return self._warnings(" AND ".join(which), span(start, end) | parameters, limit)
+
+    def prediction(self, ident: str) -> Prediction | None:
+        """As `SeriesStore.prediction`."""
+        return next(iter(self._warnings(_ID, {"id": ident}, 1)), None)
+
+    def _warnings(self, which: str, parameters: dict[str, Any], limit: int) -> list[Prediction]:
+        sql = _sql(_PREDICTIONS, which=which, limit=str(int(limit)))
         with self._clients.client() as client:
-            found = client.query(sql, span(start, end) | {"tenant": self._tenant}).result_rows
+            found = client.query(sql, parameters | {"tenant": self._tenant}).result_rows
         return [_prediction(*row) for row in found]
 
     # -- what both need -----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -391,9 +391,21 @@ class ClickHouse:
         """Adds warnings; one with a known id replaces itself, the one updated last stays."""
         self._foresight.write_predictions(predictions)
 
-    def predictions(self, start: int, end: int, is_open: bool | None = None, limit: int = 1000) -> list[Prediction]:
-        """Warnings that stood at some time within [start, end], the newest first; is_open: only such, None = all."""
-        return self._foresight.predictions(start, end, is_open, limit)
+    def predictions(
+        self,
+        start: int,
+        end: int,
+        is_open: bool | None = None,
+        limit: int = 1000,
+        kinds: Collection[str] = (),
+        matchers: Sequence[Matcher] = (),
+    ) -> list[Prediction]:
+        """Warnings that stood within [start, end], as `SeriesStore.predictions` says."""
+        return self._foresight.predictions(start, end, is_open, limit, kinds, matchers)
+
+    def prediction(self, ident: str) -> Prediction | None:
+        """The warning with this id, None when there is none."""
+        return self._foresight.prediction(ident)
 
     def maintain(self, now: int) -> None:
         """What is due from time to time: rollups of the windows that have closed by `now` (ms)."""
