@@ -31,7 +31,9 @@ async def test_the_series_of_an_entity_are_judged_after_a_time_of_training(clien
     assert found["stepS"] == 15.0 and found["curve"]["t"][-1] == T
     assert (found["p"] is None) is (method == "bank")
     assert max(found["curve"]["score"]) == pytest.approx(found["score"])
-    assert found["isAnomaly"] is (found["score"] >= 0.8) is bool(found["episodes"])
+    assert found["isAnomaly"] is (found["score"] >= found["alarmLine"]) is bool(found["episodes"])
+    assert found["alarmLine"] == 0.8 and "line" not in found and found["rawLine"] > 0
+    assert f"the line of {found['alarmLine']}" in found["explanation"]
 
 
 async def test_signals_are_read_from_the_begin_of_training_on(client, engine):

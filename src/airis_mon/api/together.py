@@ -15,6 +15,7 @@ from airis_mon.api.schemas import Answer, Out, Share, Timestamp, now_ms, stamp
 from airis_mon.app.analytics import Check, Points, Source
 from airis_mon.app.together import LEAST_STEP_MS, MOST_METRICS, Ask, Blamed, Found, judged
 from airis_mon.errors import InputError
+from airis_mon.events.anomaly import ALARM
 from airis_mon.series.matchers import parse_selector
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
@@ -74,12 +75,14 @@ class TogetherOut(Out):
     entity: str
     method: Literal["bank", "pca", "isolation_forest"]
     is_anomaly: bool
-    score: Annotated[float, Meta(description="The highest, 0..1; 0.8 is the line")]
+    score: Annotated[float, Meta(description="The highest, 0..1; an anomaly from alarmLine on")]
+    alarm_line: Annotated[float, Meta(description="What scores are held against, of whatever method")]
     at: Timestamp
     p: float | None
-    line: Annotated[float, Meta(description="What 0.8 means in the method's own unit")]
+    raw_line: Annotated[float, Meta(description="Where alarmLine lies in the method's own unit; not for scores")]
     components: Annotated[int | None, Meta(description="Axes that pca kept")]
     metrics: list[str]
+    left_out: Annotated[dict[str, int], Meta(description="Signals that nothing can be computed with: huge")]
     blamed: Annotated[list[BlamedOut], Meta(description="At the highest score, most first")]
     episodes: list[EpisodeOut]
     curve: CurveOut
@@ -105,11 +108,13 @@ _EXAMPLE = {
         "method": "pca",
         "isAnomaly": True,
         "score": 0.91,
+        "alarmLine": 0.8,
         "at": _NOW,
         "p": 0.002,
-        "line": 0.84,
+        "rawLine": 1.37,
         "components": 3,
         "metrics": ['cpu_usage{host="web-1"}', 'load{host="web-1"}', 'memory{host="web-1"}'],
+        "leftOut": {},
         "blamed": _BLAMED,
         "episodes": [{"start": _NOW, "end": _NOW, "peak": 0.91, "peakAt": _NOW, "p": 0.002, "metrics": _BLAMED}],
         "curve": {"t": [1_772_366_400_000], "score": [0.91]},
@@ -172,7 +177,11 @@ async def _sources(given: TheGiven, match: str, ask: Ask) -> list[Source]:
     except InputError as error:
         refuse("$.match", match, str(error))
     found = await given.engine.series(matchers, ask.learn_from, ask.end, MOST_METRICS + 1)
-    sources = [Source("", fp=s.fp, signal=kind, start=ask.learn_from, end=ask.end) for s in found for kind in s.signals]
+    sources = [
+        Source("", fp=s.fp, signal=kind, start=ask.learn_from, end=ask.end, is_optional=True)
+        for s in found
+        for kind in s.signals
+    ]
     if not found:
         refuse("$.match", match, "means no series of that time; GET /series lists what is known")
     if not sources:
@@ -188,11 +197,13 @@ def _out(found: Found) -> TogetherOut:
         method=found.method,
         is_anomaly=found.is_anomaly,
         score=round(found.score, 6),
+        alarm_line=ALARM,
         at=stamp(found.at),
         p=found.p,
-        line=found.line,
+        raw_line=found.raw_line,
         components=found.components,
         metrics=found.metrics,
+        left_out=found.left_out,
         blamed=_blamed(found.blamed),
         episodes=[
             EpisodeOut(stamp(e.start), stamp(e.end), round(e.peak, 6), stamp(e.peak_at), e.p, _blamed(e.metrics))

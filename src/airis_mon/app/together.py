@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from airis_mon.analyze.together import LEAST_TRAINED, Method, Together, together
-from airis_mon.app.analytics import Check, Points
+from airis_mon.app.analytics import HUGE, LARGEST, Check, Points
 from airis_mon.errors import InputError
 from airis_mon.events.anomaly import ALARM
 from airis_mon.explain.speak import Lang
@@ -63,7 +64,12 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer. trained, judged: rows of the grid; components: axes that PCA kept; p: of the highest score; t: ms."""
+    """The answer.
+
+    trained, judged: rows of the grid; components: axes that PCA kept; p: of the highest score; raw_line: what the line
+    of scores, `ALARM`, is in the method's own unit; t: ms; left_out: signals with which nothing can be computed, by
+    reason.
+    """
 
     entity: str
     method: Method
@@ -75,12 +81,13 @@ class Found:
     score: float
     at: int
     p: float | None
-    line: float
+    raw_line: float
     components: int | None
     blamed: list[Blamed]
     episodes: list[Episode]
     t: list[int]
     scores: list[float]
+    left_out: dict[str, int]
     explanation: str
 
 
@@ -90,8 +97,10 @@ def judged(points: Sequence[Points], ask: Ask, zone: Zone | None, check: Check) 
     Raises InputError when there is no signal, or too little of them in the training or the judged time.
     """
     seen = {p.name: (p.t, p.value) for p in points if p.t is not None and len(p.t)}
+    left_out = dict(Counter(p.why for p in points if p.why))
     if not seen:
-        raise InputError(f"{ask.name}: no signal has a sample in that time; take another time, or other series")
+        few = f", but for {left_out[HUGE]} with values beyond {LARGEST:g}" if HUGE in left_out else ""
+        raise InputError(f"{ask.name}: no signal has a sample in that time{few}; take another time, or other series")
     samples = list(seen.values())
     step_ms = ask.step_ms or _step(samples, ask.end - ask.learn_from)
     t, value = _grid(samples, ask, step_ms)
@@ -99,7 +108,7 @@ def judged(points: Sequence[Points], ask: Ask, zone: Zone | None, check: Check) 
     trained = int(np.searchsorted(t, ask.start, side="right"))  # a step that ends at the start lies before it
     _demand(value, trained, ask, step_ms)
     found = together(value, trained, ask.method, t=t, zone=zone)
-    return _told(ask, list(seen), t[trained:], trained, step_ms, found)
+    return _told(ask, list(seen), left_out, t[trained:], trained, step_ms, found)
 
 
 def _step(points: Sequence[_Samples], span_ms: int) -> int:
@@ -138,7 +147,9 @@ def _demand(value: Values, trained: int, ask: Ask, step_ms: int) -> None:
         raise InputError(f"{ask.name}: no sample lies between start and end; take a later end")
 
 
-def _told(ask: Ask, names: list[str], t: Times, trained: int, step_ms: int, found: Together) -> Found:
+def _told(
+    ask: Ask, names: list[str], left_out: dict[str, int], t: Times, trained: int, step_ms: int, found: Together
+) -> Found:
     peak = int(found.score.argmax())
     blamed = _blamed(found, peak, names)
     is_anomaly = bool(found.score[peak] >= ALARM)
@@ -154,12 +165,13 @@ def _told(ask: Ask, names: list[str], t: Times, trained: int, step_ms: int, foun
         score=float(found.score[peak]),
         at=int(t[peak]),
         p=p,
-        line=found.line,
+        raw_line=found.line,
         components=found.components or None,
         blamed=blamed,
         episodes=_episodes(found, t, names),
         t=t.tolist(),
         scores=np.round(found.score, 6).tolist(),
+        left_out=left_out,
         explanation=told_of(
             ask.name,
             ask.method,

@@ -40,8 +40,9 @@ def told_of(
     blamed: (metric, share), most first; t: ms of the highest score.
     """
     words, is_unusual = TABLES[lang], score >= ALARM
+    shown = score if is_unusual else min(score, ALARM - 0.01)  # no 0.80 is below a line of 0.8
     told = words["unusual" if is_unusual else "usual"].format(
-        name=name, score=f"{score:.2f}", when=clock(at(t)), line=f"{ALARM:g}"
+        name=name, score=f"{shown:.2f}", when=clock(at(t)), line=f"{ALARM:g}"
     )
     if is_unusual and blamed:
         told += words["blame"].format(metrics=", ".join(f"{metric} ({share:.0%})" for metric, share in blamed[:NAMED]))
