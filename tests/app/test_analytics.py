@@ -74,10 +74,11 @@ class SharedShelf:
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
         self.asked = 0
+        self.left_s = 60.0
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, key: str) -> tuple[bytes, float] | None:
         self.asked += 1
-        return self.kept.get(key)
+        return (self.kept[key], self.left_s) if key in self.kept else None
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
         self.kept[key] = value
@@ -278,6 +279,18 @@ async def test_what_another_server_kept_is_given_here():
     assert (await analytics.ask("sum", [sent(1, 2)], {}, work)).is_cached
     assert (await analytics.ask("sum", [sent(1, 2)], {}, work)).is_cached
     assert (work.runs, shared.asked) == (0, 2)
+
+
+async def test_what_another_server_kept_lives_no_longer_here_than_there():
+    now, shared = [0.0], SharedShelf()
+    await made(shared=shared).ask("sum", [sent(1, 2)], {}, Work())
+    here = Analytics(Shelf(), lambda: T, cache=LocalCache(1 << 20, lambda: now[0]), shared=shared, cache_s=3600)
+    assert (await here.ask("sum", [sent(1, 2)], {}, Work())).is_cached
+    shared.kept.clear()
+    now[0] = 59.0
+    assert (await here.ask("sum", [sent(1, 2)], {}, Work())).is_cached
+    now[0] = 60.0
+    assert not (await here.ask("sum", [sent(1, 2)], {}, Work())).is_cached
 
 
 async def test_no_question_is_taken_after_the_end():

@@ -337,8 +337,10 @@ class Analytics:
             return None
         if (found := self._cache.find(key)) is not None or self._shared is None:
             return found
-        if (found := await self._shared.get(key)) is not None:
-            self._cache.keep(key, found, self._cache_s)
+        if (shared := await self._shared.get(key)) is None:
+            return None
+        found, left_s = shared
+        self._cache.keep(key, found, min(left_s, self._cache_s))  # not anew: it would live twice its time
         return found
 
     # -- work ---------------------------------------------------------------------------------------------------

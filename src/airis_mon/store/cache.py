@@ -14,8 +14,8 @@ ENTRY_BYTES = 256
 class Cache(Protocol):
     """Bytes by key. It may forget at any time and never fails: what it cannot have, it does not have."""
 
-    async def get(self, key: str) -> bytes | None:
-        """What was put under the key and is not too old."""
+    async def get(self, key: str) -> tuple[bytes, float] | None:
+        """What was put under the key and is not too old, and for how many seconds more it may be given."""
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
         """Keeps the value for so long at most, in place of an earlier one."""
@@ -34,9 +34,11 @@ class LocalCache:
         self._kept: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    async def get(self, key: str) -> bytes | None:
-        """As `find`; waits for nothing."""
-        return self.find(key)
+    async def get(self, key: str) -> tuple[bytes, float] | None:
+        """As `find`, with the seconds that are left; waits for nothing."""
+        with self._lock:
+            found = self._found(key)
+            return None if found is None else (found[0], found[1] - self._clock())
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
         """As `keep`; waits for nothing."""
@@ -45,14 +47,8 @@ class LocalCache:
     def find(self, key: str) -> bytes | None:
         """What is kept under the key; it becomes the most recently used."""
         with self._lock:
-            kept = self._kept.get(key)
-            if kept is None:
-                return None
-            if self._clock() >= kept[1]:
-                self._forget(key)
-                return None
-            self._kept.move_to_end(key)
-            return kept[0]
+            found = self._found(key)
+            return None if found is None else found[0]
 
     def keep(self, key: str, value: bytes, ttl_s: float) -> None:
         """Keeps the value; one that alone is larger than all the room is not kept."""
@@ -69,6 +65,17 @@ class LocalCache:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def _found(self, key: str) -> tuple[bytes, float] | None:
+        """The value and until when it is kept. Called with the lock held."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        if self._clock() >= kept[1]:
+            self._forget(key)
+            return None
+        self._kept.move_to_end(key)
+        return kept
 
     def _forget(self, key: str) -> None:
         value, _ = self._kept.pop(key)

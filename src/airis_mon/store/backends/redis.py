@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import redis.asyncio as aioredis
+import xxhash
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -35,12 +36,14 @@ PAUSE_S = 5.0
 """So long a server that failed is left alone by a cache."""
 MOST_BYTES = 4 << 20
 """A larger value is not kept: fetching it would take longer than most work."""
+SUM_BYTES = 16
 
 
 class RedisCache:
     """A `store.cache.Cache` on a Redis server. A failure is a miss, told to `note`, and said by `degraded`.
 
-    clock: seconds, monotonic.
+    A value stands behind a checksum of key and value: what was cut off, damaged or written by another program is a
+    miss. That is no protection against who may write there and knows this. clock: seconds, monotonic.
     """
 
     def __init__(
@@ -55,25 +58,40 @@ class RedisCache:
         """Whether the server failed lately and is left alone: nothing is found or kept."""
         return self._clock() < self._again_at
 
-    async def get(self, key: str) -> bytes | None:
-        """What any of the servers has put under the key and is not too old."""
+    async def get(self, key: str) -> tuple[bytes, float] | None:
+        """What any of the servers has put under the key and is not too old, and the seconds that are left of it."""
         if self.degraded:
             return None
         try:
-            found = await self._client.get(self._prefix + key)
+            async with self._client.pipeline(transaction=True) as both:
+                both.get(self._prefix + key)
+                both.pttl(self._prefix + key)
+                kept, left_ms = await both.execute()
         except FAILURES as error:
             self._failed(error)
             return None
-        return found if isinstance(found, bytes) else None
+        value = self._opened(key, kept)
+        return None if value is None or left_ms <= 0 else (value, left_ms / 1000)
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
         """Keeps the value for so long at most; one beyond `MOST_BYTES` is not kept."""
         if self.degraded or len(value) > MOST_BYTES:
             return
         try:
-            await self._client.set(self._prefix + key, value, px=max(1, round(ttl_s * 1000)))
+            await self._client.set(self._prefix + key, self._sum(key, value) + value, px=max(1, round(ttl_s * 1000)))
         except FAILURES as error:
             self._failed(error)
+
+    def _opened(self, key: str, kept: object) -> bytes | None:
+        if not isinstance(kept, bytes):
+            return None
+        value = kept[SUM_BYTES:]
+        return value if kept[:SUM_BYTES] == self._sum(key, value) else None
+
+    def _sum(self, key: str, value: bytes) -> bytes:
+        digest = xxhash.xxh3_128((self._prefix + key).encode() + b"\0")
+        digest.update(value)
+        return digest.digest()
 
     def _failed(self, error: Exception) -> None:
         self._again_at = self._clock() + PAUSE_S
