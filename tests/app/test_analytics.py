@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airis_mon.app.analytics import INLINE_POINTS, Analytics, Points, Source
-from airis_mon.errors import InputError, NotFound, QueryCancelled, QueryTimeout, StoreBusy
+from airis_mon.errors import InputError, ModelError, NotFound, QueryCancelled, QueryTimeout, StoreBusy
 from airis_mon.store.cache import LocalCache
 
 T = 1_800_000_000_000
@@ -99,7 +99,7 @@ async def reached(event: threading.Event) -> None:
 
 async def test_the_answer_is_the_json_of_what_the_work_made():
     work = Work()
-    raw = await made().answer("sum", [sent(1, 2, 3.5)], {}, work)
+    raw = (await made().ask("sum", [sent(1, 2, 3.5)], {}, work)).raw
     assert msgspec.json.decode(bytes(raw)) == [6.5]
     assert threading.get_ident() not in work.threads
 
@@ -151,7 +151,7 @@ async def test_stored_series_are_read_first_so_nothing_kept_is_stale():
     shelf, work = Shelf(), Work()
     analytics = made(shelf)
     asked = [Source("", fp=7)]
-    assert bytes(await analytics.answer("sum", asked, {}, work)) == b"[6.0]"
+    assert bytes((await analytics.ask("sum", asked, {}, work)).raw) == b"[6.0]"
     assert (await analytics.ask("sum", asked, {}, work)).is_cached
     shelf.values.append(4.0)
     found = await analytics.ask("sum", asked, {}, work)
@@ -161,13 +161,13 @@ async def test_stored_series_are_read_first_so_nothing_kept_is_stale():
 async def test_a_stored_series_is_asked_for_its_last_hour_unless_told_otherwise():
     shelf = Shelf()
     analytics = made(shelf, max_points=100)
-    await analytics.answer("sum", [sent(1, 2), Source("", fp=7), Source("", fp=7, start=5, end=9)], {}, Work())
+    await analytics.ask("sum", [sent(1, 2), Source("", fp=7), Source("", fp=7, start=5, end=9)], {}, Work())
     assert shelf.asked == [(7, None, T - 3_600_000, T, 98), (7, None, 5, 9, 98)]
 
 
 async def test_a_series_that_is_not_there_is_told():
     with pytest.raises(NotFound):
-        await made().answer("sum", [Source("", fp=8)], {}, Work())
+        await made().ask("sum", [Source("", fp=8)], {}, Work())
 
 
 async def test_without_a_cache_every_question_is_worked_on():
@@ -213,7 +213,7 @@ async def test_when_all_have_left_the_work_ends_at_its_next_check():
     for task in asking:
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
-    assert bytes(await analytics.answer("sum", [sent(5)], {}, Work())) == b"[5.0]"  # the only thread is free again
+    assert bytes((await analytics.ask("sum", [sent(5)], {}, Work())).raw) == b"[5.0]"  # the only thread is free again
     assert work.ended == ["QueryCancelled"]
 
 
@@ -224,7 +224,7 @@ async def test_reading_ends_too_when_who_asked_has_left():
     await reached(shelf.begun)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    assert bytes(await analytics.answer("sum", [sent(5)], {}, Work())) == b"[5.0]"
+    assert bytes((await analytics.ask("sum", [sent(5)], {}, Work())).raw) == b"[5.0]"
 
 
 async def test_what_takes_too_long_is_ended_and_says_which_setting():
@@ -253,7 +253,7 @@ async def test_a_failed_question_is_asked_anew():
 
     with pytest.raises(InputError, match="no"):
         await analytics.ask("sum", [sent(1)], {}, fails)
-    assert bytes(await analytics.answer("sum", [sent(1)], {}, Work())) == b"[1.0]"
+    assert bytes((await analytics.ask("sum", [sent(1)], {}, Work())).raw) == b"[1.0]"
 
 
 async def test_too_many_values_in_all_are_refused_with_the_limit():
@@ -300,6 +300,29 @@ async def test_no_question_is_taken_after_the_end():
         await analytics.ask("sum", [sent(1)], {}, Work())
 
 
+async def ends_itself(points: Any, check: Callable[[], None]) -> None:
+    """As a process that is ended with the server."""
+    while True:
+        await asyncio.sleep(0)
+        try:
+            check()
+        except QueryCancelled:
+            raise ModelError("the process ended") from None
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+async def test_who_waits_while_the_server_stops_is_told_to_ask_again(elsewhere: bool):
+    analytics, work = made(concurrency=1), Work(held=threading.Event())
+    asking = [asyncio.create_task(analytics.ask("sum", [sent(i)], {}, work)) for i in range(3)]
+    if elsewhere:
+        asking.append(asyncio.create_task(analytics.ask("far", [sent(1)], {}, ends_itself)))
+    await reached(work.begun)
+    analytics.close()
+    for found in await asyncio.gather(*asking, return_exceptions=True):
+        assert isinstance(found, StoreBusy)
+        assert (str(found), found.retry_after_s) == ("the server stops; ask again when it is back", 5.0)
+
+
 async def test_few_values_are_answered_on_the_loop_once_the_kernels_are_there():
     analytics, work = made(), Work()
     few = [sent(*range(10))]
@@ -332,8 +355,8 @@ async def test_one_of_many_with_a_huge_value_is_left_out_and_one_that_is_named_i
         return len(points)
 
     many = [Source("a", value=np.array([1.0])), Source("", fp=7, is_optional=True)]
-    await analytics.answer("look", many, {}, look)
+    await analytics.ask("look", many, {}, look)
     assert [(p.why, len(p.value)) for p in seen] == [("", 1), ("huge", 0)]
     with pytest.raises(InputError) as caught:
-        await analytics.answer("look", [Source("", fp=7, path="$.target")], {}, look)
+        await analytics.ask("look", [Source("", fp=7, path="$.target")], {}, look)
     assert caught.value.refusals[0].path == "$.target.seriesId"

@@ -47,7 +47,7 @@ async def asked(analytics: Analytics, name: str) -> Any:
         _, found = await analytics.foreteller.foretell(ASKED, 0.9)
         return found.mean[0].tolist()
 
-    return await analytics.answer("forecast", [Source(name, value=ASKED.value)], {}, work)
+    return (await analytics.ask("forecast", [Source(name, value=ASKED.value)], {}, work)).raw
 
 
 async def test_questions_are_answered_while_more_forecasts_than_threads_are_made() -> None:
@@ -55,7 +55,8 @@ async def test_questions_are_answered_while_more_forecasts_than_threads_are_made
     question = analytics(worker, concurrency=1)
     making = [asyncio.create_task(asked(question, name)) for name in "abc"]
     await worker.begun.wait()
-    raw = await question.answer("sum", [Source("x", value=np.ones(3))], {}, lambda points, _: float(points[0].value[0]))
+    ones = [Source("x", value=np.ones(3))]
+    raw = (await question.ask("sum", ones, {}, lambda points, _: float(points[0].value[0]))).raw
     assert bytes(raw) == b"1.0"
     worker.free.set()
     assert [bytes(raw) for raw in await asyncio.gather(*making)] == [b"[0.0,1.0,2.0,3.0]"] * 3

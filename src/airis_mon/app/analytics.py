@@ -27,10 +27,12 @@ from airis_mon.app.signals import Found, Wanted
 from airis_mon.app.workers import Worker
 from airis_mon.errors import (
     InputError,
+    ModelError,
     QueryCancelled,
     QueryError,
     QueryTimeout,
     Refusal,
+    StoreBusy,
 )
 from airis_mon.series.batch import Times, Values
 from airis_mon.series.zone import Zone
@@ -39,6 +41,7 @@ from airis_mon.store.cache import Cache, LocalCache
 HOUR_MS = 3_600_000
 FEWER = "send or ask for fewer values"
 COMPILING = "kernels are being compiled, once after an install or upgrade: ask again in a minute"
+STOPPING, STOPPING_S = "the server stops; ask again when it is back", 5.0
 LARGEST = 1e100
 """Values beyond would overflow where squares and cubes are summed."""
 HUGE = "huge"
@@ -186,6 +189,7 @@ class Analytics:
         self._cache_s = cache_s
         self._lane = Lane("airis-analytics", concurrency)
         self._flights: dict[str, _Flight] = {}
+        self._is_closed = False
 
     def warm(self) -> None:
         """Compiles or loads the kernels of light questions, which are answered on the event loop from then on.
@@ -197,7 +201,8 @@ class Analytics:
         self.inline_points = INLINE_POINTS
 
     def close(self) -> None:
-        """Takes no question any more and ends those under way."""
+        """Takes no question any more and ends those under way; who waits is told to ask again (StoreBusy)."""
+        self._is_closed = True
         for flight in self._flights.values():
             flight.deadline.cancelled.set()
         self._lane.close()
@@ -219,16 +224,6 @@ class Analytics:
             yield
         finally:
             self.listeners -= 1
-
-    async def answer(
-        self,
-        question: str,
-        sources: Sequence[Source],
-        options: Mapping[str, Any],
-        work: Work,
-    ) -> msgspec.Raw:
-        """The JSON of what `work` makes of the points, as `ask` has it."""
-        return (await self.ask(question, sources, options, work)).raw
 
     async def ask(
         self,
@@ -363,6 +358,10 @@ class Analytics:
                     made = await self._lane.run(lambda: _worked(points, work, deadline))
         except TimeoutError:
             raise deadline.late() from None
+        except (QueryCancelled, ModelError):  # the latter when the process for heavy work was ended under it
+            if self._is_closed:
+                raise StoreBusy(STOPPING, STOPPING_S) from None
+            raise
         finally:
             deadline.cancelled.set()  # nobody waits for it any more, whatever the reason
         if self._cache is not None:
