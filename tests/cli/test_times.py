@@ -31,6 +31,8 @@ def test_what_is_no_duration_is_wrong_use(text):
         ("now", NOW),
         ("1h", NOW - 3_600_000),
         ("-30m", NOW - 1_800_000),
+        ("+20h", NOW + 72_000_000),
+        ("+1h30m", NOW + 5_400_000),
         ("0s", None),
         ("1790000000", NOW),
         ("1790000000.5", NOW + 500),
@@ -41,13 +43,29 @@ def test_what_is_no_duration_is_wrong_use(text):
         ("2026-09-21", 1_789_916_400_000),
     ],
 )
-def test_a_time_is_a_date_a_number_or_how_long_ago(text, t):
+def test_a_time_is_a_date_a_number_or_so_far_from_now(text, t):
     if t is not None:
         assert read_time(text, NOW, SEOUL) == t
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "-", "1hour", "2026-13-01", "12:00", "nan", "-5", "99999999999", "2400-01-01"]
+    "text",
+    [
+        "",
+        "yesterday",
+        "-",
+        "+",
+        "+5",
+        "+-5m",
+        "-+5m",
+        "1hour",
+        "2026-13-01",
+        "12:00",
+        "nan",
+        "-5",
+        "99999999999",
+        "2400-01-01",
+    ],
 )
 def test_what_is_no_time_is_wrong_use(text):
     with pytest.raises(ConfigError):
@@ -56,6 +74,6 @@ def test_what_is_no_time_is_wrong_use(text):
 
 def test_an_error_names_the_forms_that_work():
     with pytest.raises(
-        ConfigError, match=r"'yesterday' is no time; write 2026-03-01T12:00:00Z, epoch seconds, now, or"
+        ConfigError, match=r"'yesterday' is no time; write 2026-03-01T12:00:00Z, epoch seconds, now, how long ago .*20h"
     ):
         read_time("yesterday", NOW, SEOUL)

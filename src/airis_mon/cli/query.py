@@ -36,7 +36,8 @@ def add_parser(commands: Any) -> None:
         "query",
         help="ask PromQL: a table, a picture or JSON",
         description="Evaluates a PromQL expression at one moment, or with --start at the steps of a range. Times are "
-        "RFC 3339, epoch seconds, now, or how long ago (1h, -30m). Asks the server; when none runs, the store itself.",
+        "RFC 3339, epoch seconds, now, how long ago (1h, -30m) or how far ahead (+20h, where forecasts lie). Asks the "
+        "server; when none runs, the store itself.",
     )
     # Otherwise -30m, and an expression such as -1 * up, would be taken for an option.
     parser._negative_number_matcher = re.compile(r"-\d")  # noqa: SLF001

@@ -12,7 +12,7 @@ LATEST_MS = 10_413_791_999_999
 """The end of the year 2299, the last that the store can hold."""
 MILLISECONDS_FROM = 1e11
 """Numbers from here on are milliseconds: as seconds they would lie beyond the year 5138."""
-_AGO = re.compile(r"-?\d[0-9a-z]*[a-z]\Z", re.ASCII)
+_FROM_NOW = re.compile(r"[+-]?\d[0-9a-z]*[a-z]\Z", re.ASCII)
 _NUMBER = re.compile(r"\d{1,15}(\.\d{0,15})?\Z", re.ASCII)
 
 
@@ -28,7 +28,7 @@ def read_duration(text: str) -> int:
 
 
 def read_time(text: str, now: int, zone: tzinfo) -> int:
-    """Milliseconds of "now", "30m" or "-30m" (so long ago), epoch seconds or milliseconds, or RFC 3339.
+    """Milliseconds of "now", "30m" or "-30m" (so long ago), "+30m" (ahead), epoch seconds or ms, or RFC 3339.
 
     What RFC 3339 leaves open is filled in: without an offset it is a time of the zone. Raises ConfigError.
     """
@@ -36,8 +36,9 @@ def read_time(text: str, now: int, zone: tzinfo) -> int:
         return now
     if _NUMBER.match(text):
         t = float(text) if float(text) >= MILLISECONDS_FROM else float(text) * 1000
-    elif _AGO.match(text):
-        t = float(now - read_duration(text.removeprefix("-")))
+    elif _FROM_NOW.match(text):
+        length = read_duration(text.lstrip("+-"))
+        t = float(now + length if text[0] == "+" else now - length)
     else:
         t = _read_date(text, zone)
     if not 0 <= t <= LATEST_MS:
@@ -51,5 +52,6 @@ def _read_date(text: str, zone: tzinfo) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000
     except (ValueError, OverflowError):
         raise ConfigError(
-            f"{text!r} is no time; write 2026-03-01T12:00:00Z, epoch seconds, now, or how long ago: 1h, -30m"
+            f"{text!r} is no time; write 2026-03-01T12:00:00Z, epoch seconds, now, "
+            "how long ago (1h, -30m) or ahead (+20h)"
         ) from None
