@@ -1,13 +1,15 @@
 """What the picture of a forecast draws and says."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from airis_mon.cli.forecast import Check
 from airis_mon.cli.forecast_grid import Gridded
-from airis_mon.cli.forecast_picture import POINTS, _lines, _span, _thin, _title, _unit, draw
+from airis_mon.cli.forecast_picture import POINTS, _lines, _span, _thin, _title, _unit, demand_matplotlib, draw
 from airis_mon.cli.forecast_why import few
-from airis_mon.errors import AirisError
+from airis_mon.errors import AirisError, MissingExtra
 from airis_mon.forecast.base import Forecast, Panel
 
 HOUR_MS = 3_600_000
@@ -142,3 +144,10 @@ def test_a_place_that_cannot_be_written_is_an_error_in_words(tmp_path):
 def test_dollar_signs_in_a_name_are_drawn_as_letters(tmp_path, name):
     draw(tmp_path / "p.png", grid(name), made(), None, 0, "UTC")
     assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_a_missing_library_is_told_with_the_command_of_this_environment():
+    with pytest.raises(MissingExtra) as told:
+        demand_matplotlib(lambda _: None)
+    assert f"{sys.executable} -m pip install 'airis-mon[picture]'" in str(told.value)
+    demand_matplotlib()

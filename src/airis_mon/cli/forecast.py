@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     countries = _options(args)
     with TableFile(args.out) as out, Progress(f"forecast {args.file.name}", sys.stderr) as bar:
         grid, skipped = _read(args, bar)
-        _demand_past(args.horizon, grid)
+        _demand_past(args.horizon, grid, is_step_chosen=args.step is not None)
         drawn = _drawn(args, grid)
         ask = _asker(args, countries)
         check = None if args.no_check else _check(ask, grid, args.horizon, _part(bar, 0.0, 0.5))
@@ -147,13 +147,14 @@ def _read(args: argparse.Namespace, bar: Progress) -> tuple[Gridded, int]:
     return gridded(batches, catalogue, step_ms=step_ms, rates=args.rates), skipped
 
 
-def _demand_past(horizon: int, grid: Gridded) -> None:
+def _demand_past(horizon: int, grid: Gridded, *, is_step_chosen: bool) -> None:
     from airis_mon.errors import ConfigError
 
     if horizon > (length := grid.panel.length):
+        finer = ", or a shorter --step" if is_step_chosen else ""
         raise ConfigError(
             f"--horizon {horizon} is longer than the file: {length} points, {grid.step_ms / 1000:g} s apart; give "
-            f"{length} at most, {max(1, length // 2)} for intervals, or a longer --step"
+            f"{length} at most, {max(1, length // 2)} for intervals{finer}"
         )
 
 
@@ -176,13 +177,17 @@ Tell = Callable[[float, str], None]
 
 def _asker(args: argparse.Namespace, countries: tuple[str, ...]) -> Callable[..., Forecast]:
     """A forecast of a panel with the options given."""
+    from airis_mon.errors import ConfigError
     from airis_mon.forecast.calendar import calendar
     from airis_mon.forecast.calendar_effect import with_calendar
     from airis_mon.forecast.fleet import forecast, own
     from airis_mon.series.zone import zone
 
-    place = zone(args.zone or "UTC")
-    calendar(countries, place, 0, 0)  # an unknown country is told before the work
+    try:  # told before the work, by the option
+        place = zone(args.zone or "UTC")
+        calendar(countries, place, 0, 0)
+    except ConfigError as error:
+        raise ConfigError(f"--{str(error).removeprefix('time.')}") from None
     models = tuple(m.strip() for m in (args.models or "").split(",") if m.strip())
     make = with_calendar(own, countries, place)
 

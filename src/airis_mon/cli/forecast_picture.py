@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,12 +37,13 @@ UNITS = {"bytes": "B", "seconds": "s", "celsius": "°C", "volts": "V", "joules":
 Moments = NDArray[np.datetime64]
 
 
-def demand_matplotlib() -> None:
-    """Raises MissingExtra without it: to be known before the work."""
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        raise MissingExtra("matplotlib", "picture")
+def demand_matplotlib(find: Callable[[str], Any] = find_spec) -> None:
+    """Raises MissingExtra without it, with the command for this environment: to be known before the work."""
+    if find("matplotlib") is None:
+        missing = MissingExtra("matplotlib", "picture")  # a plain pip may be that of another environment
+        python = shlex.quote(sys.executable)
+        missing.args = (f"matplotlib is not installed; install it with: {python} -m pip install 'airis-mon[picture]'",)
+        raise missing
 
 
 def draw(
