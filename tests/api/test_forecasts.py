@@ -38,7 +38,7 @@ async def test_what_could_not_be_computed_says_why_in_the_language_asked_for(cli
     assert found["t"] is None
     assert found["stepS"] is None
     assert found["why"] == {"seasons": "nothing repeats twice in 4 points"}
-    assert "예상 범위: 5 ~ 5" in found["explanation"]
+    assert "예상 값: 5." in found["explanation"]
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def foretold_out(name: str, panel: Panel, found: Forecast, lang: Lang, now: int)
     if panel.start_ms is not None and panel.step_ms is not None:
         t = panel.start_ms + panel.step_ms * (panel.length + np.arange(horizon, dtype=np.int64))
     error, naive = _number(found.error[0]), _number(found.baseline_error[0])
-    ahead = Ahead(name or "the series", t, mean, lower, upper, found.level, found.model[0])
+    ahead = Ahead(name or "the series", t, mean, lower, upper, found.level, found.model[0], bool(panel.seasons))
     return ForetoldOut(
         id=f"forecast_{name}_{now}",
         type="forecast",
