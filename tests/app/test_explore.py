@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from airis_mon.app.analytics import Points
-from airis_mon.app.explore import Apart, AskedSeasons, Levels, changed, decomposed, grid_of
+from airis_mon.app.explore import Apart, AskedSeasons, Levels, changed, decomposed, grid_of, name_of
 from airis_mon.errors import InputError
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -118,6 +118,23 @@ def test_a_day_is_no_change_of_level():
     found = level(points, AskedSeasons())
     assert found.seasons == [24]
     assert [c.index for c in found.changes] == [100]
+
+
+def test_a_wave_cut_into_stairs_says_that_its_season_is_not_known():
+    minute = np.arange(1440)
+    wave = 100 + 20 * np.sin(2 * np.pi * minute / 1440) + np.random.default_rng(2).normal(scale=2, size=1440)
+    wave[1380:] += 60
+    found = level(Points("load", NOON + minute * MINUTE, wave), AskedSeasons())
+    assert len(found.changes) > 5
+    assert "the largest first: at 2026-03-02 11:00 UTC" in found.explanation
+    assert "No season of it is known" in found.explanation
+    assert "season" not in level(Points("load", NOON + minute * MINUTE, wave)).explanation
+
+
+def test_series_without_names_are_told_by_their_places():
+    assert name_of(Points("", None, np.ones(1))) == ""
+    assert name_of(Points("", None, np.ones(1), path="$.series[3].values")) == "series[3]"
+    assert name_of(Points("cpu", None, np.ones(1), path="$.target.values")) == "cpu"
 
 
 def test_what_wanders_has_no_levels_and_says_so():

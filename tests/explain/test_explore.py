@@ -28,9 +28,10 @@ def told(lang):
         teller.apart("m", 1000, 0.5, [(24, 86_400_000, 0.4), (7, None, 0.2)], 2),
         teller.apart("m", 10, None, [], 0),
         teller.apart("m", 10, None, [(4, None, 1.0)], 0),
-        teller.changes("m", [(here, 1.0, 2.0), (there, 2.0, 1.0)], wanders=False),
-        teller.changes("m", [], wanders=False),
-        teller.changes("m", [], wanders=True),
+        teller.changes("m", [(here, 1.0, 2.0), (there, 2.0, 1.0)], wanders=False, has_season=False),
+        teller.changes("", [(here, 1.0, 2.0)] * 5, wanders=False, has_season=False),
+        teller.changes("m", [], wanders=False, has_season=True),
+        teller.changes("m", [], wanders=True, has_season=True),
         teller.correlations("m", [Related("x", 0.9, 5, 300_000), Related("y", -0.5, -2, None)], 10, "changes"),
         teller.correlations("m", [], 10, "values"),
         teller.correlations("m", [], 0, "values"),
@@ -75,6 +76,34 @@ def test_english_tells_one_from_many_and_names_what_moves_first():
 def test_more_than_three_are_counted():
     said = Teller("en").similar([Seen("m", Place(i, None), 0.9) for i in range(5)], 0.7)
     assert said.endswith("point 2 in m (correlation 0.90), and 2 more.")
+
+
+def test_of_many_changes_the_largest_are_told_and_that_a_season_may_be_missing():
+    steps = [(Place(i, None), 100.0 - i, 99.0 - i) for i in range(20)] + [(Place(90, None), 80.0, 140.0)]
+    said = Teller("en").changes("m", steps, wanders=False, has_season=False)
+    assert said.startswith("The level of m changed 21 times, the largest first: at point 90 from 80 to 140, ")
+    assert "No season of it is known" in said
+    assert "season" not in Teller("en").changes("m", steps, wanders=False, has_season=True)
+    few = Teller("en").changes("m", steps[-3:], wanders=False, has_season=False)
+    assert few.startswith("The level of m changed 3 times: at point 18 from 82 to 81;")
+    assert "season" not in few
+
+
+@pytest.mark.parametrize(
+    ("said", "begin"),
+    [
+        (Teller("en").apart("", 15, 0.5, [], 0), "The series over 15 points: "),
+        (Teller("en").changes("", [], wanders=False, has_season=True), "The level of the series did not"),
+        (
+            Teller("en").similar([Seen("", Place(0, None), 1.0)], 0.7),
+            "The shape is found again, most alike at point 0 in",
+        ),
+        (Teller("ko").apart("", 15, 0.5, [], 0), "이 시계열(15개 점): "),
+    ],
+)
+def test_a_series_without_a_name_is_called_the_series(said, begin):
+    assert said.startswith(begin)
+    assert "-" not in said
 
 
 def test_figures_have_the_digits_that_they_carry():

@@ -303,7 +303,7 @@ def _cut(asked: Compare, windows: tuple[Window, Window]) -> list[Source]:
             refuse(f"{path}.timestamps", "", "is missing; give them, or splitAt: the index of the window's first point")
         else:
             cuts = (np.searchsorted(source.t, [w.start, w.end + 1]) for w in windows)
-            sources += [Source(source.name, value=source.value[a:b], t=source.t[a:b]) for a, b in cuts]
+            sources += [Source(source.name, value=source.value[a:b], t=source.t[a:b], path=path) for a, b in cuts]
     return sources
 
 
@@ -325,5 +325,5 @@ def _split(asked: Compare, at: int) -> list[Source]:
         if not 0 < at < len(source.value):
             last = len(source.value) - 1
             refuse("$.splitAt", str(at), f"leaves nothing on one side of $.series[{i}].values; give 1 to {last:,}")
-        sources += [Source(source.name, value=source.value[:at]), Source(source.name, value=source.value[at:])]
+        sources += [Source(source.name, value=part, path=source.path) for part in np.split(source.value, [at])]
     return sources

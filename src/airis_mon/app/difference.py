@@ -11,6 +11,7 @@ import numpy as np
 from airis_mon.analyze.blame import Blame, Part, Total, blame, counted, total
 from airis_mon.analyze.compare import Change, compare
 from airis_mon.app.analytics import HUGE, LARGEST, Check, Points
+from airis_mon.app.explore import name_of
 from airis_mon.app.explored import BlameOut, Compared, PartOut, SeriesChange, TotalOut, WindowOut, moment
 from airis_mon.app.relate import shown
 from airis_mon.explain.explore import Teller
@@ -70,7 +71,7 @@ def compared(points: Sequence[Points], ask: Difference, check: Check) -> Compare
         total=None if whole is None else _total(whole, ask),
         labels=None if blamed is None else [_blame(b) for b in blamed],
         why=_why(changes, whole, blamed, ask),
-        explanation=_told(names, changes, is_found, whole, blamed, ask),
+        explanation=_told([name_of(p) for p in points[::2]], changes, is_found, whole, blamed, ask),
     )
 
 
@@ -199,7 +200,7 @@ def _told(
 
 
 def _told_one(name: str, change: Change, is_found: bool, teller: Teller) -> str:
-    said = teller.series(name or "-", change.before, change.after, _ratio(change.before, change.after))
+    said = teller.series(name, change.before, change.after, _ratio(change.before, change.after))
     if change.effect is not None and change.q is not None:
         said += teller.certainty(change.effect, change.q, is_found=is_found)
     return said

@@ -84,7 +84,7 @@ def changed(points: Points, ask: Levels, check: Check) -> Changed:
     grid = bounded(grid_of([points]), levels.LEAST, MOST_POINTS, points.path)
     gaps = int(np.isnan(grid.value).sum())
     value = drawn_through(grid.value[0])
-    periods, _, why = seasons_for(value, grid, ask.seasons)
+    periods, origin, why = seasons_for(value, grid, ask.seasons)
     usable = sorted(p for p in periods if not lacking(p, len(value)))
     why |= {f"season {p}": said for p in periods if (said := lacking(p, len(value)))}
     check()
@@ -100,7 +100,9 @@ def changed(points: Points, ask: Levels, check: Check) -> Changed:
         seasons=usable,
         changes=None if found is None else [_change(c, grid) for c in found],
         why=why,
-        explanation=Teller(ask.lang).changes(name_of(points), places, wanders=found is None),
+        explanation=Teller(ask.lang).changes(
+            name_of(points), places, wanders=found is None, has_season=bool(usable) or origin == "given"
+        ),
     )
 
 
@@ -182,8 +184,8 @@ def column(value: Values, of: Values) -> list[float | None]:
 
 
 def name_of(points: Points) -> str:
-    """What a series is called in sentences."""
-    return points.name or "-"
+    """What a series is called in sentences: one without a name by its place among others; alone it has none."""
+    return points.name or points.path.rpartition(".")[0].removeprefix("$").removeprefix(".")
 
 
 def without_gaps(grid: Grid, longest: int) -> Grid:

@@ -6,7 +6,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airis_mon.explain.speak import Lang, Speaker, at, clock
@@ -19,10 +19,14 @@ ENGLISH = {
     "no_season": " No season was taken out.",
     "gaps": " {n} gap was drawn through.| {n} gaps were drawn through.",
     "changes": "The level of {name} changed {n} time: {places}.|The level of {name} changed {n} times: {places}.",
+    "many_changes": "The level of {name} changed {n} times, the largest first: {places}.",
+    "stairs": " No season of it is known. If it has one, such as a day, ask over two of them or name it: else its "
+    "slopes are cut into stairs.",
     "no_changes": "The level of {name} did not change by more than its noise.",
     "wanders": "{name} wanders like a random walk: it has no levels that could be told apart.",
     "change": "at {when} from {before} to {after}",
     "index": "point {n}",
+    "unnamed": "the series",
     "points": "{n} point|{n} points",
     "more": "and {n} more",
     "move": "{n} of {tested} series moves with {name}: {list}.|{n} of {tested} series move with {name}: {list}.",
@@ -70,10 +74,14 @@ KOREAN = {
     "no_season": " 분리한 계절 성분은 없습니다.",
     "gaps": " 빠진 점 {n}개는 이어서 채웠습니다.",
     "changes": "{name}: 수준이 {n}번 바뀌었습니다. {places}.",
+    "many_changes": "{name}: 수준이 {n}번 바뀌었습니다. 큰 변화부터: {places}.",
+    "stairs": " 알려진 계절 성분이 없습니다. 하루 주기 같은 것이 있다면 두 주기 이상을 조회하거나 주기를 지정하십시오. "
+    "그렇지 않으면 완만한 변화가 계단처럼 나뉩니다.",
     "no_changes": "{name}: 잡음을 넘는 수준 변화가 없습니다.",
     "wanders": "{name}: 값이 무작위로 떠돌아 구분할 수 있는 수준이 없습니다.",
     "change": "{when}에 {before}에서 {after}",
     "index": "{n}번째 점",
+    "unnamed": "이 시계열",
     "points": "{n}개 점",
     "more": "그 밖에 {n}개",
     "move": "{name}: 시계열 {tested}개 가운데 {n}개가 함께 움직입니다. {list}.",
@@ -115,6 +123,8 @@ KOREAN = {
 TABLES: dict[Lang, dict[str, str]] = {"en": ENGLISH, "ko": KOREAN}
 SHOWN = 3
 """So many changes, series or places are told one by one; the answer lists them all."""
+STAIRS = 5
+"""From so many changes on a series of which no season is known may be a slope cut into stairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +183,22 @@ class Teller:
             said += "" if known else self._say("no_season")
         return said + (self._count("gaps", gaps) if gaps else "")
 
-    def changes(self, name: str, found: Sequence[tuple[Place, float, float]], *, wanders: bool) -> str:
-        """Changes of level: (place, before, after); wanders: there are no levels."""
+    def changes(
+        self, name: str, found: Sequence[tuple[Place, float, float]], *, wanders: bool, has_season: bool
+    ) -> str:
+        """Changes of level: (place, before, after); wanders: there are no levels; has_season: it is known or none."""
         if wanders:
             return self._say("wanders", name=name)
         if not found:
             return self._say("no_changes", name=name)
+        is_few = len(found) <= SHOWN
         places = [
             self._say("change", when=self._when(place), before=self._value(before), after=self._value(after))
-            for place, before, after in found[:SHOWN]
+            for place, before, after in (found if is_few else _largest(found))
         ]
-        return self._count("changes", len(found), name=name, places=self._list(places, len(found)))
+        listed = self._list(places, len(found))
+        said = self._count("changes" if is_few else "many_changes", len(found), name=name, places=listed)
+        return said + ("" if has_season or len(found) < STAIRS else self._words["stairs"])
 
     def correlations(self, name: str, found: Sequence[Related], tested: int, basis: str) -> str:
         """Series that move along, surest first."""
@@ -290,11 +305,22 @@ class Teller:
         return (", " if more or self._lang == "ko" else "; ").join([*told, *more])
 
     def _say(self, key: str, **values: str) -> str:
-        return self._words[key].format(**values)
+        return self._filled(self._words[key], values)
 
     def _count(self, key: str, n: int, **values: str) -> str:
         one, _, many = self._words[key].partition("|")
-        return (one if n == 1 or not many else many).format(n=self._speak.number(n), **values)
+        return self._filled(one if n == 1 or not many else many, {"n": self._speak.number(n), **values})
+
+    def _filled(self, text: str, values: Mapping[str, str]) -> str:
+        """A sentence with its values; a series without a name has a word of its own, with a capital at the begin."""
+        if values.get("name") != "":
+            return text.format(**values)
+        said = text.format(**{**values, "name": self._words["unnamed"]})
+        return said[0].upper() + said[1:] if text.startswith("{name}") else said
+
+
+def _largest(found: Sequence[tuple[Place, float, float]]) -> list[tuple[Place, float, float]]:
+    return sorted(found, key=lambda one: -abs(one[2] - one[1]))[:SHOWN]
 
 
 def _two(x: float) -> str:
