@@ -129,6 +129,12 @@ def test_a_limit_misses_a_metric_when_a_side_has_none_of_its_metrics() -> None:
         ("used * on (host) size", "used * on (host) size"),
         ('label_replace(used, "host", "$1", "h", "(.*)")', 'label_replace(used, "host", "$1", "h", "(.*)")'),
         ("100", "100"),
+        ("used{x='used'} / size", 'used{host="a",x=\'used\'} / size{host="a"}'),
+        (r'used{x="\" used", y=`used`}', r'used{host="a",x="\" used", y=`used`}'),
+        ('used {used!~"a|used"} # used', 'used{host="a",used!~"a|used"} # used'),
+        ("sum by (used) (used{})", 'sum by (used) (used{host="a"})'),
+        ("rate(rate[5m])", 'rate(rate{host="a"}[5m])'),
+        ('count_values("used", used)', 'count_values("used", used{host="a"})'),
     ],
 )
 def test_labels_are_added_where_they_are_those_of_the_selectors(text: str, expected: str) -> None:

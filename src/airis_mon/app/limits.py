@@ -21,6 +21,10 @@ _ANY = frozenset({""})
 """Metrics of an expression that names them by a pattern: it is always asked."""
 _MATCHING = re.compile(r"\b(?:label_replace|label_join|group_left|group_right|on|ignoring)\b")
 """Where labels are made or joined, those of the answer say nothing of the selectors."""
+_STRING = r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^'\\]|\\.)*'|`[^`]*`"
+_BRACES = rf"\{{(?:[^\"'`{{}}]|{_STRING})*\}}"
+_NO_METRIC = rf"{_STRING}|{_BRACES}|#[^\n]*|(?i:\b(?:by|without)\s*\([^()]*\))"
+"""Where the name of a metric means something else: a value, a label, a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +80,15 @@ def narrowed(text: str, labels: Labels) -> str:
     if not labels or not names or names == _ANY or _MATCHING.search(text):
         return text
     conditions = series_name(labels)[1:-1]
-    pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    metrics = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
     def conditioned(found: re.Match[str]) -> str:
-        return f"{found[1]}{{{conditions}{',' if found[2] else '}'}"
+        if not found[1]:
+            return found[0]
+        own = (found[2] or "").strip()[1:-1]
+        return f"{found[1]}{{{conditions}{',' if own.strip() else ''}{own}}}"
 
-    return re.sub(rf"(?<![\w:\"])({pattern})(?![\w:\"])(\{{)?", conditioned, text)
+    return re.sub(rf"{_NO_METRIC}|(?<![\w:])({metrics})(?![\w:]|\s*\()(\s*{_BRACES})?", conditioned, text)
 
 
 def _less(kind: str, total: str, free: str, unit: Unit = "bytes", where: str = "") -> Limit:
