@@ -31,9 +31,8 @@ class Standing:
     """A series at its latest sample. t, eta_ms, earliest_ms, latest_ms: ms UTC; rate_per_h in the unit of `used`.
 
     is_warned: a warning of the bank stands. is_told: one does whose end is within sight, or would if it were not
-    recurring. eta_ms and what follows are
-    those of the latest sample of which that holds, at warned_ms; share_then: how full it was at most in the hour up to
-    then, NaN = never.
+    recurring. eta_ms and what follows are those of the latest sample of which that holds, at warned_ms; share_then: how
+    full it was at most in the hour up to then, NaN = never.
     """
 
     labels: Labels
