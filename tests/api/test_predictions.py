@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -82,6 +83,15 @@ async def test_the_metadata_says_what_is_watched_and_what_is_not_and_why(
     assert (await get(client))["metadata"]["lookedAt"] is None
 
 
+async def test_a_kind_narrows_what_is_watched_and_one_that_is_watched_no_more_is_still_found(
+    client: httpx2.AsyncClient, predictions: FakePredictions
+) -> None:
+    page = (await get(client, kind="disk"))["metadata"]
+    assert ([w["kind"] for w in page["watched"]], page["notWatched"]) == (["disk"], [])
+    predictions.rows = (replace(ENDED, kind="licence"),)
+    assert (await get(client, kind="licence", state="ended"))["metadata"]["count"] == 1
+
+
 async def test_what_is_asked_reaches_the_predictions(client: httpx2.AsyncClient, predictions: FakePredictions) -> None:
     await get(client)
     await get(client, state="ended", start=NOW - HOUR_MS, end=NOW)
@@ -119,6 +129,11 @@ async def test_an_ended_one_says_why(client: httpx2.AsyncClient, predictions: Fa
     [
         ({"state": "closed"}, "is none of open, ended, all"),
         ({"kind": "disk,,"}, "has an empty kind"),
+        (
+            {"kind": "disk,memroy"},
+            "kind 'memroy' is watched by no limit and has no predictions then; did you mean memory?",
+        ),
+        ({"kind": "zzz"}, "there are disk, memory"),
         ({"match": "up"}, "names a metric; predictions have labels alone"),
         ({"limit": 1001}, "is more than 1000; narrow kind, match, start and end"),
         ({"lang": "de"}, "is none of en, ko"),

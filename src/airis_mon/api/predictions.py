@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -50,7 +51,10 @@ class PredictionOut(Out):
     unit: Annotated[str, Meta(description="Of used, limit and rate: bytes, count, ratio, seconds")]
     share: Annotated[float | None, Meta(description="used / limit; null for a deadline")]
     eta: Annotated[Timestamp, Meta(description="When it is full at that rate; of a deadline the deadline")]
-    earliest: Annotated[Timestamp | None, Meta(description="Begin of the 90 % interval; null = not known")]
+    earliest: Annotated[
+        Timestamp | None,
+        Meta(description="Begin of the interval: 90 % meant, .87 held where measured; null = not known"),
+    ]
     latest: Annotated[Timestamp | None, Meta(description="Its end; null = perhaps never")]
     lead_time_s: Annotated[float, Meta(description="From `updatedAt` until `eta`")]
     rate_per_hour: Annotated[float, Meta(description="Growth of `used`")]
@@ -221,18 +225,20 @@ _PAGE = {
 async def list_predictions(request: Req, given: TheGiven) -> PredictionList:
     """What will run out, the soonest first; ended ones are those of the last 7 days unless `start` says otherwise.
 
-    The metadata says what is watched and what is not. 409 when predictions are switched off.
+    The metadata says what is watched of the kinds asked for, and what is not. 409 when predictions are switched off.
     """
     query = query_of(request)
     predictions = given.engine.predictions
     found, is_cut = await predictions.found(_asked(query))
+    watched = [w for w in predictions.watched() if not query[KIND] or w.limit.kind in query[KIND]]
+    _demand_known(query[KIND], {w.limit.kind for w in predictions.watched()} | {p.kind for p in found})
     lang = _lang(query)
     page = PredictionPage(
         count=len(found),
         limit=query[LIMIT],
         truncated=is_cut,
         looked_at=None if predictions.looked_ms is None else stamp(predictions.looked_ms),
-        watched=watched_out(watched := predictions.watched()),
+        watched=watched_out(watched),
         not_watched=[NotWatched(w.limit.kind, w.limit.used, w.limit.limit, w.why) for w in watched if w.why],
     )
     return PredictionList([prediction_out(p, lang) for p in found], page, timestamp=stamp(now_ms()))
@@ -287,6 +293,15 @@ def _asked(query: Query) -> Asked:
         end=end if query[END] is not None else None,
         limit=query[LIMIT],
     )
+
+
+def _demand_known(kinds: Collection[str], known: Collection[str]) -> None:
+    """A kind of earlier settings is known by its predictions alone. Raises InputError: else a typo reads as "none"."""
+    for kind in sorted(set(kinds) - set(known)):
+        near = get_close_matches(kind, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+        reason = f"kind {short(kind)!r} is watched by no limit and has no predictions then; {hint}"
+        raise InputError(reason, (Refusal("kind", kind[:200], reason),))
 
 
 def _lang(query: Query) -> Lang:
