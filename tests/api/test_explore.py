@@ -236,6 +236,7 @@ SERIES = [{"values": VALUES}]
         ("similar", {"values": VALUES, "points": 4, "shapeStart": 5}, "$.shapeStart", "give shapeIndex"),
         ("compare", {}, "$.match", "one of them"),
         ("compare", {"match": "up", "at": 5, "start": 4}, "$.start", "is given beside at"),
+        ("compare", {"match": "up", "at": 5, "end": 60, "windowS": 9}, "$.windowS", "is given beside at and end"),
         ("compare", {"match": "up", "start": 5, "end": 4}, "$.start", "is not before the end"),
         ("compare", {"match": "up", "end": 7200, "against": "week"}, "$.against", "before 1970"),
         ("compare", {"series": SERIES}, "$.series[0].timestamps", "splitAt"),

@@ -107,6 +107,15 @@ def test_without_times_a_change_is_told_by_its_place():
     assert "at point 60 from" in found.explanation
 
 
+def test_what_varies_too_little_to_be_squared_is_refused_instead_of_called_constant():
+    tiny = Points("m", None, 5e-324 * (np.arange(100.0) % 7))
+    for ask in (lambda: level(tiny), lambda: decomposed(tiny, Apart(AskedSeasons(), False, "en"), nobody_leaves)):
+        with pytest.raises(InputError, match=r"differ by 2\.96439e-323 at most, whose square is 0; scale them up"):
+            ask()
+    small = Points("m", None, 1e-149 * (np.arange(100.0) % 7))
+    assert "A season of 7 points" in decomposed(small, Apart(AskedSeasons(), False, "en"), nobody_leaves).explanation
+
+
 def test_a_larger_penalty_finds_fewer_changes():
     assert level(step(by=2.5), penalty=0.5).changes
     assert level(step(by=2.5), penalty=200.0).changes == []

@@ -272,6 +272,8 @@ def windows_of(asked: Compare) -> tuple[Window, Window]:
         for name, given in (("start", asked.start), ("againstEnd", asked.against_end)):
             if given is not UNSET:
                 refuse(f"$.{name}", str(given), "is given beside at; give one of them")
+        if asked.end is not UNSET and asked.window_s is not UNSET:
+            refuse("$.windowS", str(asked.window_s), "is given beside at and end; leave one of them out")
     length = HOUR_MS if asked.window_s is UNSET else round(asked.window_s * 1000)
     if asked.at is not UNSET:
         start = moment_of(asked.at, "$.at")

@@ -23,6 +23,8 @@ from airis_mon.series.batch import Values
 MOST_POINTS = 50_000
 """Of a grid that is taken apart or searched for changes: .8 s with two seasons, 6 s when robust."""
 MOST_SEASONS = 4
+SMALLEST = 1e-150
+"""Values that differ by less have no squares: they would be told as if they did not vary."""
 DIGITS = 10
 """Significant digits of a column: what lies beyond is rounding of the fit."""
 
@@ -59,6 +61,7 @@ class Levels:
 def decomposed(points: Points, ask: Apart, check: Check) -> Decomposed:
     """A series taken apart. Raises InputError for too few or too many points, MissingExtra without statsmodels."""
     grid = bounded(grid_of([points]), LEAST_POINTS, MOST_POINTS, points.path)
+    _demand_spread(points)
     value = grid.value[0]
     periods, origin, why = seasons_for(value, grid, ask.seasons)
     parts = decompose(value, periods, is_robust=ask.is_robust, check=check)
@@ -82,6 +85,7 @@ def decomposed(points: Points, ask: Apart, check: Check) -> Decomposed:
 def changed(points: Points, ask: Levels, check: Check) -> Changed:
     """Where the level of a series changed, what is usual at each place of its seasons left out."""
     grid = bounded(grid_of([points]), levels.LEAST, MOST_POINTS, points.path)
+    _demand_spread(points)
     gaps = int(np.isnan(grid.value).sum())
     value = drawn_through(grid.value[0])
     periods, origin, why = seasons_for(value, grid, ask.seasons)
@@ -135,6 +139,12 @@ def bounded(grid: Grid, least: int, most: int, path: str) -> Grid:
     if grid.length > most:
         refuse(path, f"there are {grid.length:,} points on the grid; at most {most:,} are taken, so narrow it")
     return grid
+
+
+def _demand_spread(points: Points) -> None:
+    spread = float(np.ptp(points.value))
+    if 0 < spread < SMALLEST:
+        refuse(points.path, f"differ by {spread:g} at most, whose square is 0; scale them up")
 
 
 def seasons_for(value: Values, grid: Grid, asked: AskedSeasons) -> tuple[list[int], Origin, dict[str, str]]:
