@@ -26,6 +26,7 @@ async def test_everything_that_looks_ahead_is_on_by_default(tmp_path: Path) -> N
 async def test_what_is_switched_off_is_not_made(tmp_path: Path) -> None:
     parts = await made(tmp_path, forecasts__enabled=False, predict__enabled=False)
     assert parts.fleet is None and parts.predictions is None
+    assert parts.analytics.foreteller._worker is parts.worker  # what is asked is forecast all the same
     assert list(parts.background) == []
 
 

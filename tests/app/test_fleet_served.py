@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 
 from airis_mon.api.app import serve_app
+from airis_mon.app.analytics import Analytics
 from airis_mon.app.detection import Detection
 from airis_mon.app.engine import Engine
 from airis_mon.app.fleet import Fleet, Plan
 from airis_mon.app.fleetgrid import NotYet
+from airis_mon.app.foreteller import Foreteller
 from airis_mon.app.ground import now_ms
 from airis_mon.app.wiring import engine_of
 from airis_mon.app.workers import Worker
@@ -52,6 +54,9 @@ async def running(folder: Path, clock: Clock) -> AsyncIterator[Engine]:
     assert parts.insight is not None
     parts.insight._clock = clock
     parts.fleet = fleet_of(parts.detection, parts.store, clock, folder)
+    parts.worker = Worker()
+    nothing_stored: Any = None
+    parts.analytics = Analytics(nothing_stored, clock, foreteller=Foreteller(parts.worker))
     await engine.start()
     try:
         async with asyncio.timeout(180):  # a first run compiles kernels
@@ -113,6 +118,7 @@ async def test_forecasts_are_made_stored_asked_for_and_held_against_what_happene
         async with client_of(serve_app(engine, version="1")) as client:
             await promql_knows(client, now)
             fp = await served(client, now)
+            await what_is_asked_ends_with_who_asks(engine, client)
         assert fleet.health()["degraded"] == []
         await send(engine, clock, now, now + HOUR + MINUTE)
         second = await fleet.round()
@@ -175,7 +181,7 @@ async def served(client: Any, now: int) -> str:
     answer = await client.get(f"{V1}/forecasts/{one['series']}", params={"end": (now + 2 * DAY) / 1000, "start": now})
     found = answer.json()
     assert len(found["points"]["t"]) == 96
-    ever = await client.get(f"{V1}/forecasts/{one['series']}", params={"end": 253_402_300_799, "start": 0})
+    ever = await client.get(f"{V1}/forecasts/{one['series']}", params={"end": 253_402_300_799_999, "start": 0})
     assert ever.json()["points"] == found["points"]
     assert found["points"]["t"][0] == now // STEP * STEP + STEP
     assert set(found["points"]["made"]) == {now}
@@ -186,6 +192,34 @@ async def served(client: Any, now: int) -> str:
     assert (await client.get(f"{V1}/forecasts/{one['series']}?signal=p99")).status_code == 404
     assert (await client.get(f"{V1}/forecasts/x")).status_code == 404
     return str(one["series"])
+
+
+async def what_is_asked_ends_with_who_asks(engine: Engine, client: Any) -> None:
+    """Made in a process beside that of the rounds, which is killed when the asker leaves, and made anew."""
+
+    async def ask_ahead(horizon: int, **rest: Any) -> Any:
+        values = np.sin(np.arange(4000) / 24).tolist()
+        return await client.post(f"{V1}/analytics/forecast", json={"values": values, "horizon": horizon, **rest})
+
+    worker, fleet = engine.parts.worker, engine.parts.fleet
+    assert worker is not None
+    assert fleet is not None
+    answer = await ask_ahead(4, seasons=[24])
+    assert answer.status_code == 200, answer.text
+    first = worker.pid
+    assert first not in {None, os.getpid(), fleet._worker.pid}
+    leaving = asyncio.create_task(ask_ahead(900, models=["auto_ets", "mstl"]))
+    async with asyncio.timeout(30):
+        while not worker._turn.locked():  # noqa: ASYNC110  there is no event for it
+            await asyncio.sleep(0.01)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    with pytest.raises(ProcessLookupError):
+        async with asyncio.timeout(30):
+            while True:
+                os.kill(first or 0, 0)
+                await asyncio.sleep(0.01)
+    assert (await ask_ahead(5, seasons=[24])).status_code == 200
 
 
 async def accuracy_is_told(client: Any, fp: str) -> None:
