@@ -11,7 +11,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from msgspec import UNSET, Meta, UnsetType
 
-from airis_mon.api.asked import AskedSeries, answered, body_of, language_of, refuse, schema_of, source_of
+from airis_mon.api.asked import AskedSeries, answered, body_of, language_of, refuse, schema_of, source_of, sources_from
 from airis_mon.api.forecasts_out import (
     AccuracyAnswer,
     AccuracyNote,
@@ -88,7 +88,7 @@ async def forecast_values(request: Req, given: TheGiven) -> Response[bytes]:
     (`seriesId`; a week without `start` or `windowS`), whose samples become the means of `stepS`.
     """
     asked = await body_of(request, given, _Forecast)
-    source, step_ms = _source(asked)
+    source, step_ms = await sources_from(asked, lambda: _source(asked))
     lang = language_of(request) if asked.language is UNSET else asked.language
     seasons = None if asked.seasons is UNSET else tuple(asked.seasons)
     models, holidays = tuple(asked.models), tuple(asked.holidays)
