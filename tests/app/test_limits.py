@@ -158,6 +158,11 @@ def test_a_limit_that_is_no_promql_is_refused_by_its_setting(field: str, limit: 
         all_limits([Limit("ok", "a"), limit])
 
 
+def test_a_deadline_with_a_limit_is_refused_by_its_setting() -> None:
+    with pytest.raises(ConfigError, match=r"predict\.limits\[0\]\.limit = 'b' says nothing beside .*; leave it out"):
+        all_limits([Limit("licence", "a", "b", is_deadline=True)])
+
+
 def test_a_limit_holds_for_the_same_labels_or_for_those_that_it_lacks() -> None:
     used: list[Labels] = [A, B, (("host", "a"), ("mount", "/")), (("host", "c"),)]
     assert limits_for(used, [B, A]).tolist() == [1, 0, 1, -1]

@@ -27,6 +27,10 @@ _NO_METRIC = rf"{_STRING}|{_BRACES}|#[^\n]*|(?i:\b(?:by|without)\s*\([^()]*\))"
 """Where the name of a metric means something else: a value, a label, a word."""
 
 
+NO_LIMIT = "1"
+"""Of what is a share already, or a deadline."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """Something that can run out.
@@ -37,7 +41,7 @@ class Limit:
 
     kind: str
     used: str
-    limit: str = "1"
+    limit: str = NO_LIMIT
     unit: Unit = "count"
     is_deadline: bool = False
 
@@ -51,7 +55,9 @@ class Limit:
 
 
 def own_limit(limit: Limit, at: str) -> Limit:
-    """A limit of the settings as it is. Raises ConfigError naming the setting `at` for what is no PromQL."""
+    """A limit of the settings as it is. Raises ConfigError naming the setting `at` for what is no PromQL or no use."""
+    if limit.is_deadline and limit.limit != NO_LIMIT:
+        raise ConfigError(f"{at}.limit = {limit.limit!r} says nothing beside {at}.deadline = true; leave it out")
     for field, text in (("used", limit.used), ("limit", limit.limit)):
         try:
             metrics_of(text)
