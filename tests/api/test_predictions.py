@@ -107,7 +107,12 @@ async def test_what_is_asked_reaches_the_predictions(client: httpx2.AsyncClient,
 async def test_the_sentence_is_korean_when_it_is_asked_for(
     client: httpx2.AsyncClient, predictions: FakePredictions
 ) -> None:
-    assert (await get(client, lang="ko"))["predictions"][0]["sentence"].startswith("web-1 /var: 최근 하루의 ")
+    for asked in ({"lang": "ko"}, {"language": "ko"}):
+        assert (await get(client, **asked))["predictions"][0]["sentence"].startswith("web-1 /var: 최근 하루의 ")
+    answer = await client.get(PATH, headers={"Accept-Language": "ko"})
+    assert answer.json()["predictions"][0]["sentence"].startswith("web-1 /var: 최근 하루의 ")
+    answer = await client.get(PATH, params={"language": "en"}, headers={"Accept-Language": "ko"})
+    assert answer.json()["predictions"][0]["sentence"].startswith("/var on web-1 ")
     assert (await get(client, f"{PATH}/{DISK.id}", lang="ko"))["prediction"]["sentence"].startswith("web-1 /var: ")
 
 

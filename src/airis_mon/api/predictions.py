@@ -12,6 +12,7 @@ from litestar import get
 from litestar.params import FromPath
 from msgspec import Meta
 
+from airis_mon.api.asked import language_of
 from airis_mon.api.errors import short
 from airis_mon.api.given import Req, TheGiven
 from airis_mon.api.openapi import Doc
@@ -151,7 +152,8 @@ LABELS: Param[Sequence[Matcher]] = Param(
     _read_labels,
     (),
 )
-LANG = choice("lang", "The language of the sentence; en without it.", ("en", "ko"))
+LANGUAGE = choice("language", "Of the sentence; without it by Accept-Language, else en.", ("en", "ko"))
+LANG = choice("lang", "The same as `language`.", ("en", "ko"))
 LIMIT = whole("limit", "So many at most.", 100, 1000, "narrow kind, match, start and end")
 ID: Param[str] = Param(
     "prediction_id",
@@ -217,7 +219,7 @@ _PAGE = {
         "doc": Doc(
             PredictionList,
             {"success": True, "predictions": [_ONE], "metadata": _PAGE, "timestamp": _NOW},
-            params=(STATE, KIND, LABELS, START, END, LANG, LIMIT),
+            params=(STATE, KIND, LABELS, START, END, LANGUAGE, LANG, LIMIT),
             errors=(409, 503),
         )
     },
@@ -232,7 +234,7 @@ async def list_predictions(request: Req, given: TheGiven) -> PredictionList:
     found, is_cut = await predictions.found(_asked(query))
     watched = [w for w in predictions.watched() if not query[KIND] or w.limit.kind in query[KIND]]
     _demand_known(query[KIND], {w.limit.kind for w in predictions.watched()} | {p.kind for p in found})
-    lang = _lang(query)
+    lang = _lang(request, query)
     page = PredictionPage(
         count=len(found),
         limit=query[LIMIT],
@@ -250,7 +252,7 @@ async def list_predictions(request: Req, given: TheGiven) -> PredictionList:
         "doc": Doc(
             PredictionAnswer,
             {"success": True, "prediction": _ONE, "timestamp": _NOW},
-            params=(LANG,),
+            params=(LANGUAGE, LANG),
             path=(ID,),
             errors=(404, 409, 503),
         )
@@ -258,7 +260,7 @@ async def list_predictions(request: Req, given: TheGiven) -> PredictionList:
 )
 async def get_prediction(request: Req, given: TheGiven, prediction_id: FromPath[str]) -> PredictionAnswer:
     """One prediction that stands, or stood as long as the store keeps it."""
-    lang = _lang(query_of(request))
+    lang = _lang(request, query_of(request))
     found = await given.engine.predictions.one(ID.read(prediction_id))
     return PredictionAnswer(prediction_out(found, lang), timestamp=stamp(now_ms()))
 
@@ -304,5 +306,6 @@ def _demand_known(kinds: Collection[str], known: Collection[str]) -> None:
         raise InputError(reason, (Refusal("kind", kind[:200], reason),))
 
 
-def _lang(query: Query) -> Lang:
-    return "ko" if query[LANG] == "ko" else "en"
+def _lang(request: Req, query: Query) -> Lang:
+    given = query[LANGUAGE] or query[LANG] or language_of(request)
+    return "ko" if given == "ko" else "en"
