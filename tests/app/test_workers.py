@@ -118,6 +118,7 @@ async def test_errors_of_ours_come_back_whole_others_in_words() -> None:
         await worker.close()
 
 
+@pytest.mark.slow
 async def test_a_child_that_dies_is_made_anew_and_told_once_more_but_not_for_ever(tmp_path: Path) -> None:
     worker = Worker()
     try:
@@ -130,6 +131,7 @@ async def test_a_child_that_dies_is_made_anew_and_told_once_more_but_not_for_eve
         await worker.close()
 
 
+@pytest.mark.slow
 async def test_a_call_that_is_cancelled_ends_its_child_and_the_next_one_works(tmp_path: Path) -> None:
     worker = Worker()
     try:
@@ -144,6 +146,7 @@ async def test_a_call_that_is_cancelled_ends_its_child_and_the_next_one_works(tm
         await worker.close()
 
 
+@pytest.mark.slow
 async def test_an_idle_child_ends(tmp_path: Path) -> None:
     worker = Worker(idle_s=0.05)
     try:

@@ -274,6 +274,7 @@ def test_a_holiday_is_forecast_as_one(tmp_path, capsys):
     assert means[1] < means[0] - 20
 
 
+@pytest.mark.slow
 def test_the_picture_is_a_png_with_the_series_named(long_file, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     png = tmp_path / "p.png"

@@ -32,7 +32,7 @@ def days(series=3, count=8, season=24, seed=1):
     return Panel(shape + rng.normal(0, 0.3, (series, season * count)), (season,), 3_600_000, 0)
 
 
-@pytest.mark.parametrize("kind", (*FULL, *SLOW))
+@pytest.mark.parametrize("kind", [*FAST, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (*FULL[-1:], *SLOW))])
 def test_every_kind_of_ours_is_found_by_its_name(kind):
     assert hasattr(own(kind), "predict")
 
