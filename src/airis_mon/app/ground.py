@@ -19,7 +19,7 @@ import airis_mon
 from airis_mon.errors import ConfigError
 
 CACHE = "NUMBA_CACHE_DIR"
-WITH_KERNELS = ("series", "detect", "store", "ingest", "cli")
+WITH_KERNELS = ("series", "forecast", "detect", "analyze", "store", "ingest", "cli")
 
 
 def prepare(data_dir: Path) -> None:
