@@ -13,7 +13,8 @@ from airis_mon.analyze.analysis import analyze
 from airis_mon.analyze.chance import confidence, farthest, incomplete_beta
 
 
-@given(st.floats(0.25, 5000), st.floats(0, 1))
+# scipy loses digits in the smallest numbers: at 5e-324 it is 2 % off the leading term, which is exact
+@given(st.floats(0.25, 5000), st.floats(0, 1, allow_subnormal=False))
 def test_the_incomplete_beta_function_is_that_of_scipy(a, x):
     assert incomplete_beta(a, 0.5, x) == pytest.approx(special.betainc(a, 0.5, x), rel=1e-9, abs=1e-300)
 

@@ -51,7 +51,8 @@ def test_the_same_panel_gives_the_same_forecast(model):
 def test_a_missing_library_is_named_with_its_extra(kind, monkeypatch):
     for name in (OPTIONAL[kind], f"{OPTIONAL[kind]}.models"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingExtra, match=r"airis-mon\[forecast\]"):
+    extra = "forecast" if kind == "lightgbm" else "statsforecast"
+    with pytest.raises(MissingExtra, match=rf"airis-mon\[{extra}\]"):
         own(kind)
 
 
