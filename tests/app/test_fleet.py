@@ -8,9 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from structlog.testing import capture_logs
 
 from airis_mon.app.fleet import Fleet, Plan
+from airis_mon.errors import StoreBusy
 
 MINUTE = 60_000
 
@@ -31,9 +33,12 @@ class Empty:
 class Broken:
     """Watches what cannot be read."""
 
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
     @property
     def watch(self) -> Any:
-        raise OSError("the disk is gone")
+        raise self.error
 
 
 def fleet_of(*, plan: Plan | None = None, store: Any = None, detection: Any = None) -> tuple[Fleet, list[float]]:
@@ -77,10 +82,17 @@ async def test_why_there_is_no_round_is_said() -> None:
     assert fleet.why == "the first round is made a minute after the start"
     await rested(fleet, rests)
     assert fleet.why == "no watched signal matches forecasts.match"
-    fleet, rests = fleet_of(detection=Broken())
-    with capture_logs():
+
+
+@pytest.mark.parametrize(("error", "is_ours"), [(OSError("the disk is gone"), False), (StoreBusy("it is full"), True)])
+async def test_a_failed_round_is_told_in_words_and_with_a_traceback_when_nobody_foresaw_it(
+    error: Exception, *, is_ours: bool
+) -> None:
+    fleet, rests = fleet_of(detection=Broken(error))
+    with capture_logs() as said:
         await rested(fleet, rests)
-    assert fleet.why == "the last round failed: the disk is gone"
+    assert fleet.why == f"the last round failed: {error}"
+    assert (said[0]["event"], said[0]["error"], said[0]["exc_info"]) == ("forecasts.failed", str(error), not is_ours)
 
 
 async def test_the_store_is_left_alone_once_the_fleet_has_stopped() -> None:

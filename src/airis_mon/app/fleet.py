@@ -24,6 +24,7 @@ from airis_mon.app.fleetwidths import Widths
 from airis_mon.app.fleetwork import foretell
 from airis_mon.app.threads import whole
 from airis_mon.app.workers import Worker
+from airis_mon.errors import AirisError
 from airis_mon.forecast.base import Forecast, Panel
 from airis_mon.forecast.seasons import usual_seasons
 from airis_mon.series.batch import Values
@@ -190,7 +191,7 @@ class Fleet:
         except Exception as error:  # boundary: supervision; a failed round must not end all later ones
             self.counts.failures += 1
             self._said.failed = str(error) or type(error).__name__
-            log.exception("forecasts.failed")
+            log.exception("forecasts.failed", error=self._said.failed, exc_info=not isinstance(error, AirisError))
             return min(AGAIN_MS, self.plan.interval_ms)
         self._again_ms = FIRST_MS
         return max(0, began + self.plan.interval_ms - self._clock())
