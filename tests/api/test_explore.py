@@ -124,6 +124,19 @@ async def test_an_expression_does_not_give_the_target_itself(client, engine):
     assert found["compared"] == 1
 
 
+@pytest.mark.parametrize(("window_s", "step_s"), [(600, 15.0), (3585, 15.0), (28_800, 40.0)])
+async def test_a_target_is_its_own_twin_in_an_expression(client, engine, window_s, step_s):
+    noise = np.random.default_rng(0).normal(size=2000).cumsum()
+    labels = canonical({"__name__": "load", "host": "web-1"}.items())
+    times = T - 7_000 - 15_000 * np.arange(2000)[::-1]
+    engine.source.known[labels] = list(zip(times.tolist(), noise.tolist(), strict=True))
+    since = np.searchsorted(times, T - 1000 * window_s)
+    values = {"values": noise[since:].tolist(), "timestamps": times[since:].tolist()}
+    found = await result(client, "correlations", target=values, query="load * 2", maxLag=5)
+    (twin,) = found["correlations"]
+    assert (twin["lag"], twin["r"], found["grid"]["stepS"]) == (0, pytest.approx(1, abs=1e-9), step_s)
+
+
 async def test_a_selector_gives_stored_series_but_not_the_target_itself(client):
     target = {"seriesId": ID, "start": T - 3_600_000, "end": T}
     found = await result(client, "correlations", target=target, match="cpu_usage")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from litestar import Response, post
 from msgspec import UNSET, UnsetType
 
+from airis_mon.analyze.regular import usual_step
 from airis_mon.api import explore_example as examples
 from airis_mon.api.asked import (
     AskedSeries,
@@ -47,8 +49,9 @@ from airis_mon.app.analytics import Check, Points, Source
 from airis_mon.app.difference import Difference, Span, compared
 from airis_mon.app.explore import Apart, Levels, changed, decomposed
 from airis_mon.app.explored import Changed, Compared, Correlated, Decomposed, Similar
-from airis_mon.app.relate import Relation, Shape, correlated, similar
+from airis_mon.app.relate import Relation, Shape, at_steps, correlated, similar
 from airis_mon.series.labels import METRIC, Labels, fingerprint
+from airis_mon.series.steps import Steps
 
 ERRORS = (404, 422, 499)
 
@@ -142,9 +145,10 @@ async def find_correlations(request: Req, given: TheGiven) -> Response[bytes]:
     """
     asked = await body_of(request, given, Correlate)
     target = await sources_from(asked, lambda: source_of(asked.target, "$.target"))
-    others, labels = await _others(given, asked, target)
-    if target.fp is not None and labels:
-        kept = [i for i, one in enumerate(labels) if others[i].fp != target.fp and not _is(one, target.fp)]
+    fp = target.fp
+    target, others, labels = await _beside(given, asked, target)
+    if fp is not None and labels:
+        kept = [i for i, one in enumerate(labels) if others[i].fp != fp and not _is(one, fp)]
         others, labels = [others[i] for i in kept], [labels[i] for i in kept]
     ask = Relation(
         seasons=seasons_of(asked.seasons, asked.seasons_s),
@@ -230,11 +234,11 @@ def _lang(request: Req, asked: Lang | UnsetType) -> Lang:
     return language_of(request) if asked is UNSET else asked
 
 
-async def _others(given: TheGiven, asked: Correlate, target: Source) -> tuple[list[Source], list[Labels]]:
-    """What is held against the target, over the target's time."""
+async def _beside(given: TheGiven, asked: Correlate, target: Source) -> tuple[Source, list[Source], list[Labels]]:
+    """The target and what is held against it, over the target's time."""
     if one_way(series=asked.series, match=asked.match, query=asked.query) == "series" and asked.series is not UNSET:
         listed = asked.series
-        return await sources_from(asked, lambda: sources_of(listed, "$.series")), []
+        return target, await sources_from(asked, lambda: sources_of(listed, "$.series")), []
     if target.t is not None and len(target.t):
         window = Window(int(target.t[0]), int(target.t[-1]))
     elif target.start is not None and target.end is not None:
@@ -242,10 +246,16 @@ async def _others(given: TheGiven, asked: Correlate, target: Source) -> tuple[li
     else:
         refuse("$.target.timestamps", "", "is missing; stored series can only be held against values with times")
     if asked.match is not UNSET:
-        return await matched(given, asked.match, [window])
+        return target, *await matched(given, asked.match, [window])
     if asked.query is UNSET:  # one of the three is given
-        return [], []
-    return await queried(given, asked.query, [window], step_of(asked.step_s, window, STEPS))
+        return target, [], []
+    points = await given.engine.analytics.points(target)
+    step_ms = step_of(asked.step_s, window, STEPS)
+    if asked.step_s is UNSET and points.t is not None:
+        step_ms = max(step_ms, usual_step(points.t) or 0)
+    t, value = at_steps(points, Steps.between(window.start, window.end, step_ms))
+    stepped = replace(target, name=points.name, t=t, value=value)
+    return stepped, *await queried(given, asked.query, [window], step_ms)
 
 
 def _is(labels: Labels, fp: int) -> bool:

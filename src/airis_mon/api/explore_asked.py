@@ -107,7 +107,7 @@ class Correlate(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True
     match: Match = UNSET
     query: Query = UNSET
     step_s: (
-        Annotated[float, Meta(ge=1, le=YEAR_S, description="Of `query`; without it 720 steps over the time")]
+        Annotated[float, Meta(ge=1, le=YEAR_S, description="Of `query`; without it the target's own, 720 at most")]
         | UnsetType
     ) = UNSET
     max_lag: Annotated[int, Meta(ge=0, le=MOST_LAG, description="In points, both ways")] = 60

@@ -30,8 +30,10 @@ from airis_mon.app.explore import (
 from airis_mon.app.explored import Correlated, CorrelationOut, MatchOut, PairOut, ShapeOut, Similar, moment
 from airis_mon.explain.explore import Place, Related, Seen, Teller
 from airis_mon.explain.speak import Lang
-from airis_mon.series.batch import Values
+from airis_mon.query.engine import LOOKBACK_MS
+from airis_mon.series.batch import Times, Values
 from airis_mon.series.labels import METRIC, Labels
+from airis_mon.series.steps import Steps
 
 MOST_POINTS = 100_000
 """Of the target on its grid."""
@@ -68,6 +70,18 @@ class Shape:
     least: float
     has_profile: bool
     lang: Lang
+
+
+def at_steps(points: Points, steps: Steps) -> tuple[Times, Values]:
+    """(times, values) of a series as an expression sees it: at each step the latest sample, of 5 minutes at most.
+
+    Held against series of an expression as it was sampled, a series would lag behind itself.
+    """
+    if points.t is None or not len(points.t):
+        return np.empty(0, np.int64), np.empty(0)
+    last = np.searchsorted(points.t, steps.t, side="right") - 1
+    has = (last >= 0) & (steps.t - points.t[np.maximum(last, 0)] < LOOKBACK_MS)
+    return steps.t[has], points.value[last[has]]
 
 
 def correlated(points: Sequence[Points], ask: Relation, check: Check) -> Correlated:
