@@ -84,7 +84,7 @@ def test_one_series_is_told_by_itself():
     assert found.explanation.startswith('cpu{pod="cart-0",zone="a"} went from 1')
     assert "This is more than chance (effect 1.00, q " in found.explanation
     assert found.labels is None
-    assert found.why["labels"] == "the series were sent without labels"
+    assert found.why["labels"] == "known of a match or a query alone"
 
 
 def test_a_series_that_appeared_says_so_and_counts_from_nothing():

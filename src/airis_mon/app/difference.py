@@ -171,7 +171,7 @@ def _why(
         over = "no series has a value in both windows" if whole is None else f"over {whole.series:,} series"
         why["total"] = f"{over}; {apart:,} that appeared or vanished do not count in a mean"
     if blamed is None:
-        why["labels"] = "needs two series with labels" if ask.labels else "the series were sent without labels"
+        why["labels"] = "needs two series with labels" if ask.labels else "known of a match or a query alone"
     elif not blamed:
         why["labels"] = "all series have the same labels"
     return why
