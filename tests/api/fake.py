@@ -16,7 +16,7 @@ from airis_mon.api.params import LATEST_MS, read_time
 from airis_mon.app.analytics import Analytics
 from airis_mon.app.bus import EventBus
 from airis_mon.app.queries import Allowance, Queries
-from airis_mon.app.replays import Replay, Request
+from airis_mon.app.replays import LEAST_DAYS, MOST_DAYS, Replay, Request
 from airis_mon.detect.coverage import REASONS, Coverage, CoverageItem
 from airis_mon.errors import Conflict, InputError, NotFound, Refusal
 from airis_mon.events.anomaly import Anomaly
@@ -231,6 +231,10 @@ class FakeReplays:
 
     async def start(self, request: Request) -> Replay:
         self.note("start_replay", request)
+        if request.days is not None and not LEAST_DAYS <= request.days <= MOST_DAYS:
+            raise InputError(f"days {request.days:g} is not within {LEAST_DAYS:g} and {MOST_DAYS}")
+        if "" in request.match:
+            raise InputError("match: a selector is empty")
         return replace(REPLAY, state=JobState.QUEUED, progress=0.0, ended_ms=None, result=None)
 
     async def one(self, replay_id: str) -> Replay:
