@@ -68,8 +68,9 @@ async def test_a_forecast_that_nobody_waits_for_is_killed() -> None:
     await worker.begun.wait()
     making.cancel()
     await asyncio.gather(making, return_exceptions=True)
+    assert making.cancelled()
     async with asyncio.timeout(5):
-        await worker.killed.wait()
+        assert await worker.killed.wait()
 
 
 async def test_a_forecast_that_takes_too_long_is_killed() -> None:

@@ -14,6 +14,7 @@ from airis_mon.app.limitask import STEP_MS, Asker
 from airis_mon.app.limits import KNOWN, Limit
 from airis_mon.app.limitwatch import LimitWatch
 from airis_mon.app.predictionbook import Book
+from airis_mon.app.threads import whole
 from airis_mon.errors import AirisError, NotFound, QueryCancelled
 from airis_mon.events.prediction import Prediction
 from airis_mon.explain.prediction import sentence
@@ -203,17 +204,8 @@ class Predictions:
         await self._sleep(FIRST_S)
         while True:
             began = self._clock()
-            await self._in_thread()
+            await whole(self._supervised)
             await self._sleep(max(1.0, self._interval_s - (self._clock() - began) / 1000))
-
-    async def _in_thread(self) -> None:
-        """Looks in a thread; cancelled meanwhile, it waits for the look to end."""
-        look = asyncio.ensure_future(asyncio.to_thread(self._supervised))
-        try:
-            await asyncio.shield(look)
-        except asyncio.CancelledError:
-            await asyncio.wait([look])
-            raise
 
     def _supervised(self) -> None:
         try:
