@@ -63,6 +63,17 @@ class Forecaster(Protocol):
         """
 
 
+class Remembering:
+    """A forecaster whose work is done by `predict`, which knows the horizon: `fit` keeps the panel."""
+
+    def __init__(self) -> None:
+        self._panel = Panel(np.empty((0, 0)))
+
+    def fit(self, panel: Panel) -> None:
+        """Keeps the panel."""
+        self._panel = panel
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecast:
     """What is expected of every series of a panel. mean, lower, upper: (series, horizon).

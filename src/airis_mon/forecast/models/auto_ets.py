@@ -21,6 +21,11 @@ class AutoEts:
     methods" (2002). About 0.1 s a series; a season of more than 24 points makes it slow and is left to `mstl`.
 
     Each series for itself. Raises MissingExtra without statsforecast.
+
+    >>> model = AutoEts()
+    >>> model.fit(Panel(np.tile([10.0, 20.0, 30.0, 20.0], (1, 30)), seasons=(4,)))
+    >>> model.predict(4).round()
+    array([[10., 20., 30., 20.]])
     """
 
     def __init__(self) -> None:

@@ -18,6 +18,11 @@ class AutoTheta:
     (2016). About 0.1 s a series.
 
     Each series for itself. Raises MissingExtra without statsforecast.
+
+    >>> model = AutoTheta()
+    >>> model.fit(Panel(np.tile([10.0, 20.0, 30.0, 20.0], (1, 30)), seasons=(4,)))
+    >>> model.predict(4).round()
+    array([[10., 20., 30., 20.]])
     """
 
     def __init__(self) -> None:

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from airis_mon.forecast.base import Panel
+from airis_mon.forecast.base import Remembering
 from airis_mon.forecast.panel import carried, filled
 from airis_mon.series.batch import Values
 
 
-class LastSeason:
+class LastSeason(Remembering):
     """Repeats the longest season that the panel carries, whatever it did before; without seasons nothing.
 
     Alone it is poor where the level moves; beside others it keeps a mixture near to what a week looks like.
 
+    >>> from airis_mon.forecast.base import Panel
     >>> week = LastSeason()
     >>> week.fit(Panel(np.tile([1.0, 5.0, 2.0, 5.0], (1, 3)), seasons=(2, 4)))
     >>> week.predict(3)
     array([[1., 5., 2.]])
     """
-
-    def __init__(self) -> None:
-        self._panel = Panel(np.empty((0, 0)))
-
-    def fit(self, panel: Panel) -> None:
-        """Keeps the panel."""
-        self._panel = panel
 
     def predict(self, horizon: int) -> Values:
         """(series, horizon); NaN where a series is shorter than the season."""

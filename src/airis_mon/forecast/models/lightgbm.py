@@ -24,6 +24,11 @@ class Lightgbm:
     rounds: trees. threads: of LightGBM, which otherwise takes all cores. Deterministic. Without a season the last
     value takes its place. Raises MissingExtra without the package, or without the system's OpenMP library.
     Source: G. Ke et al., "LightGBM: a highly efficient gradient boosting decision tree" (2017).
+
+    >>> model = Lightgbm()
+    >>> model.fit(Panel(np.tile([10.0, 20.0, 30.0, 20.0], (1, 30)), seasons=(4,)))
+    >>> model.predict(4).round()
+    array([[10., 20., 30., 20.]])
     """
 
     def __init__(self, *, rounds: int = 200, threads: int = 1) -> None:

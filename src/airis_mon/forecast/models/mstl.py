@@ -18,6 +18,11 @@ class Mstl:
     with multiple seasonal patterns" (2021). About 0.4 s a series.
 
     Each series for itself. Raises MissingExtra without statsforecast.
+
+    >>> model = Mstl()
+    >>> model.fit(Panel(np.tile([10.0, 20.0, 30.0, 20.0], (1, 30)), seasons=(4,)))
+    >>> model.predict(4).round()
+    array([[10., 20., 30., 20.]])
     """
 
     def __init__(self) -> None:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from airis_mon.forecast.base import Panel
+from airis_mon.forecast.base import Remembering
 from airis_mon.forecast.smoothing import smoothed
 from airis_mon.series.batch import Values
 
 
-class Smooth:
+class Smooth(Remembering):
     """Level, damped trend and two seasons that each learn at their own pace; see `forecast/smoothing.py`.
 
     The paces are searched for the horizon asked for, so the work is done by `predict`.
 
+    >>> import numpy as np
+    >>> from airis_mon.forecast.base import Panel
     >>> model = Smooth()
     >>> model.fit(Panel(np.tile([1.0, 5.0, 3.0], (1, 20)), seasons=(3,)))
     >>> model.predict(4).round(6)
     array([[1., 5., 3., 1.]])
     """
-
-    def __init__(self) -> None:
-        self._panel = Panel(np.empty((0, 0)))
-
-    def fit(self, panel: Panel) -> None:
-        """Keeps the panel."""
-        self._panel = panel
 
     def predict(self, horizon: int) -> Values:
         """(series, horizon); NaN where a series has less than a dozen points."""

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from airis_mon.forecast.base import Panel
+from airis_mon.forecast.base import Remembering
 from airis_mon.forecast.panel import logs
 from airis_mon.forecast.smoothing import smoothed
 from airis_mon.series.batch import Values
 
 
-class SmoothLog:
+class SmoothLog(Remembering):
     """As `smooth`, on logarithms. A series that was ever below 0 is not forecast; zeros are lifted a little.
 
+    >>> import numpy as np
+    >>> from airis_mon.forecast.base import Panel
     >>> model = SmoothLog()
     >>> model.fit(Panel(np.tile([1.0, 100.0, 10.0], (1, 20)), seasons=(3,)))
     >>> model.predict(4).round(6)
     array([[  1., 100.,  10.,   1.]])
     """
-
-    def __init__(self) -> None:
-        self._panel = Panel(np.empty((0, 0)))
-
-    def fit(self, panel: Panel) -> None:
-        """Keeps the panel."""
-        self._panel = panel
 
     def predict(self, horizon: int) -> Values:
         """(series, horizon); NaN where a series was below 0 or has less than a dozen points."""
